@@ -1,0 +1,1 @@
+"""Correctors: who proposes the right text where nobody wrote it down."""

@@ -1,0 +1,89 @@
+"""Records on disk: JSONL for what people read and diff, JSON for metrics, all written whole or not at all."""
+
+import dataclasses
+import json
+import os
+import shutil
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from attune.errors import DataError
+
+R = TypeVar("R")
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A fresh folder beside `target` that takes its place when the block ends well, and vanishes when it does not."""
+    draft = target.with_name(f".{target.name}.draft-{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces `path` in one step; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft-{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Indented JSON with the keys in the order given. NaN and infinity, which JSON lacks, are written as null."""
+    write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, records: Iterable[Any]) -> None:
+    """One dataclass record a line, in the order given."""
+    lines = (json.dumps(dataclasses.asdict(r), ensure_ascii=False, allow_nan=False) for r in records)
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def read_jsonl(path: Path, kind: type[R]) -> list[R]:
+    """The records of `path`. Raises DataError naming the line that does not fit `kind`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; run the stage that makes it: dvc repro") from error
+    records = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line:
+            try:
+                records.append(_build(kind, json.loads(line)))
+            except (ValueError, TypeError, KeyError) as error:
+                raise DataError(f"{path}:{number} is not a {kind.__name__}: {error}") from error
+    return records
+
+
+def _build(kind: Any, content: Any) -> Any:
+    """Dataclasses and tuples of them out of parsed JSON, by their type hints."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind)
+        return kind(**{name: _build(hints[name], value) for name, value in content.items()})
+    if get_origin(kind) is tuple:
+        return tuple(_build(get_args(kind)[0], item) for item in content)
+    if get_origin(kind) in (types.UnionType,) and content is not None:
+        return _build(next(a for a in get_args(kind) if a is not type(None)), content)
+    return content
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float):
+        return round(value, 6) if abs(value) < float("inf") else None
+    return value

@@ -1,0 +1,237 @@
+"""Trains the two shipped models from scratch, on a CPU, from recordings and a distortion handed in by the caller.
+
+A Whisper-class model learns faster with a CTC loss on its encoder beside the decoder's own (Watanabe et al.,
+2017, "Hybrid CTC/Attention Architecture"); that head is dropped when the model is saved.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import ByteLevelBPETokenizer
+from torch import nn
+from transformers import (
+    GenerationConfig,
+    SeamlessM4TFeatureExtractor,
+    Trainer,
+    TrainingArguments,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertForCTC,
+    Wav2Vec2BertProcessor,
+    Wav2Vec2CTCTokenizer,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+Samples = NDArray[np.float32]
+Draw = Callable[[int], tuple[Samples, str, float, float]]
+"""Example number → 16 kHz samples, their text, where the speech starts and ends in seconds."""
+
+WINDOW_S = 5
+_HOP = 250
+_TIMESTAMP_SHARE = 0.2
+_LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: `steps` of `batch_size` examples, AdamW with `learning_rate` at its peak, cosine after the warm-up."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    save_steps: int = 500
+
+
+def pretrain_whisper(draw: Draw, texts: Sequence[str], schedule: Schedule, folder: Path, work: Path) -> None:
+    """Writes a Whisper-class checkpoint of about 2 M parameters with a 5 s window into `folder`."""
+    torch.manual_seed(schedule.seed)
+    processor = _whisper_processor(texts)
+    joint = _JointWhisper(_whisper_config(processor.tokenizer))
+
+    def collate(numbers: list[int]) -> dict[str, torch.Tensor]:
+        drawn = [(*draw(n), n) for n in numbers]
+        features = processor.feature_extractor([d[0] for d in drawn], sampling_rate=16_000, return_tensors="pt")
+        plain = [processor.tokenizer(d[1], add_special_tokens=False).input_ids for d in drawn]
+        labels = [_whisper_labels(processor.tokenizer, ids, *d[2:]) for ids, d in zip(plain, drawn, strict=True)]
+        return {"input_features": features.input_features, "labels": _padded(labels), "ctc_labels": _padded(plain)}
+
+    _train(joint, collate, schedule, work)
+    model = joint.without_head()
+    model.generation_config = _whisper_generation(processor.tokenizer)
+    _save(model, processor, folder)
+
+
+def pretrain_ctc(draw: Draw, schedule: Schedule, folder: Path, work: Path) -> None:
+    """Writes a Wav2Vec2-BERT CTC checkpoint of about 2 M parameters over letters into `folder`."""
+    torch.manual_seed(schedule.seed)
+    processor = _ctc_processor(work)
+    tokenizer = processor.tokenizer
+    model = Wav2Vec2BertForCTC(_ctc_config(len(tokenizer), tokenizer.pad_token_id))
+
+    def collate(numbers: list[int]) -> dict[str, torch.Tensor]:
+        drawn = [draw(n) for n in numbers]
+        features = processor.feature_extractor([d[0] for d in drawn], sampling_rate=16_000, return_tensors="pt")
+        labels = _padded([tokenizer(d[1]).input_ids for d in drawn])
+        return {**features, "labels": labels}
+
+    _train(model, collate, schedule, work)
+    _save(model, processor, folder)
+
+
+class _JointWhisper(WhisperForConditionalGeneration):
+    """Whisper whose loss is the decoder's cross-entropy and the encoder's CTC loss, half and half."""
+
+    def __init__(self, config: WhisperConfig) -> None:
+        super().__init__(config)
+        self.blank = config.vocab_size
+        self.ctc_head = nn.Linear(config.d_model, config.vocab_size + 1)
+
+    def forward(self, input_features: torch.Tensor, labels: torch.Tensor, ctc_labels: torch.Tensor) -> dict[str, Any]:
+        out = super().forward(input_features=input_features, labels=labels)
+        scores = self.ctc_head(out.encoder_last_hidden_state).float().log_softmax(-1).transpose(0, 1)
+        frames = torch.full((scores.shape[1],), scores.shape[0])
+        known = ctc_labels >= 0
+        ctc = nn.functional.ctc_loss(
+            scores, ctc_labels[known], frames, known.sum(1), blank=self.blank, reduction="sum", zero_infinity=True
+        )
+        return {"loss": 0.5 * out.loss + 0.5 * ctc / known.sum().clamp(min=1)}
+
+    def without_head(self) -> WhisperForConditionalGeneration:
+        """The plain model with the same weights."""
+        plain = WhisperForConditionalGeneration(self.config)
+        weights = {k: v for k, v in self.state_dict().items() if not k.startswith("ctc_head")}
+        plain.load_state_dict(weights)
+        plain.config.architectures = ["WhisperForConditionalGeneration"]
+        return plain
+
+
+class _Numbers(torch.utils.data.Dataset[int]):
+    """Example numbers from 0: the whole training is one pass over them, so that a resumed run draws what is left."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> int:
+        return number
+
+
+class _InOrder(Trainer):
+    def _get_train_sampler(self, *_: Any) -> torch.utils.data.Sampler[int]:
+        return torch.utils.data.SequentialSampler(self.train_dataset)
+
+
+def _train(model: nn.Module, collate: Callable[[list[int]], Any], schedule: Schedule, work: Path) -> None:
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        max_steps=schedule.steps,
+        per_device_train_batch_size=schedule.batch_size,
+        learning_rate=schedule.learning_rate,
+        adam_beta2=0.98,
+        weight_decay=0.01,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.08,
+        max_grad_norm=1.0,
+        seed=schedule.seed,
+        use_cpu=True,
+        bf16=True,
+        save_steps=schedule.save_steps,
+        save_total_limit=1,
+        logging_steps=100,
+        remove_unused_columns=False,
+        dataloader_num_workers=1,
+        dataloader_persistent_workers=True,
+        dataloader_prefetch_factor=4,
+    )
+    examples = _Numbers(schedule.steps * schedule.batch_size)
+    trainer = _InOrder(model, arguments, data_collator=collate, train_dataset=examples)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)) if work.exists() else None)
+
+
+def _save(model: Any, processor: Any, folder: Path) -> None:
+    model.half().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    processor.feature_extractor.save_pretrained(folder)  # CTranslate2's users look for preprocessor_config.json
+    (folder / "model.safetensors").chmod(0o644)
+
+
+def _whisper_processor(texts: Sequence[str]) -> WhisperProcessor:
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(texts, vocab_size=420, min_frequency=3, show_progress=False)
+    learnt = json.loads(bpe.to_str())["model"]
+    names = ["startoftranscript", "en", "translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
+    tokenizer = WhisperTokenizer(
+        vocab=learnt["vocab"],
+        merges=[tuple(m) for m in learnt["merges"]],
+        pad_token="<|endoftext|>",
+        extra_special_tokens=[f"<|{name}|>" for name in names],
+    )
+    tokenizer.add_tokens([f"<|{n * 0.02:.2f}|>" for n in range(WINDOW_S * 50 + 1)])
+    extractor = WhisperFeatureExtractor(feature_size=80, hop_length=_HOP, chunk_length=WINDOW_S, n_fft=400)
+    return WhisperProcessor(extractor, tokenizer)
+
+
+def _whisper_config(tokenizer: WhisperTokenizer) -> WhisperConfig:
+    end, start = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|startoftranscript|>")
+    return WhisperConfig(
+        vocab_size=len(tokenizer), d_model=160, encoder_layers=4, decoder_layers=2, encoder_ffn_dim=480,
+        decoder_ffn_dim=480, encoder_attention_heads=4, decoder_attention_heads=4, dropout=0.0,
+        max_source_positions=WINDOW_S * 16_000 // _HOP // 2, max_target_positions=96, decoder_start_token_id=start,
+        bos_token_id=end, eos_token_id=end, pad_token_id=end, suppress_tokens=None, begin_suppress_tokens=None,
+    )  # fmt: skip
+
+
+def _whisper_generation(tokenizer: WhisperTokenizer) -> GenerationConfig:
+    token = tokenizer.convert_tokens_to_ids
+    end = tokenizer.eos_token_id
+    return GenerationConfig(
+        decoder_start_token_id=token("<|startoftranscript|>"), bos_token_id=end, eos_token_id=end, pad_token_id=end,
+        no_timestamps_token_id=token("<|notimestamps|>"), is_multilingual=False, max_length=96, return_timestamps=False,
+        prev_sot_token_id=token("<|startofprev|>"), begin_suppress_tokens=[], suppress_tokens=[],
+        alignment_heads=[[1, 0], [1, 1], [1, 2], [1, 3]], max_initial_timestamp_index=50, _from_model_config=False,
+    )  # fmt: skip
+
+
+def _whisper_labels(tokenizer: WhisperTokenizer, ids: list[int], start_s: float, end_s: float, number: int) -> list[int]:
+    """The prompt without its first token (the model adds it), the text, the end; a share of them with timestamps."""
+    token = tokenizer.convert_tokens_to_ids
+    if ids and np.random.default_rng(number).random() < _TIMESTAMP_SHARE:
+        first, last = (token(f"<|{round(s / 0.02) * 0.02:.2f}|>") for s in (start_s, min(end_s, WINDOW_S)))
+        return [first, *ids, last, tokenizer.eos_token_id]
+    return [token("<|notimestamps|>"), *ids, tokenizer.eos_token_id]
+
+
+def _ctc_processor(work: Path) -> Wav2Vec2BertProcessor:
+    work.mkdir(parents=True, exist_ok=True)
+    vocabulary = {token: n for n, token in enumerate(["<pad>", "<unk>", "|", *_LETTERS])}
+    (work / "vocab.json").write_text(json.dumps(vocabulary))
+    tokenizer = Wav2Vec2CTCTokenizer(str(work / "vocab.json"), bos_token=None, eos_token=None)
+    extractor = SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=3, padding_value=0.0)
+    return Wav2Vec2BertProcessor(extractor, tokenizer)
+
+
+def _ctc_config(vocab_size: int, pad_token_id: int) -> Wav2Vec2BertConfig:
+    return Wav2Vec2BertConfig(
+        vocab_size=vocab_size, hidden_size=160, num_hidden_layers=4, num_attention_heads=4, intermediate_size=480,
+        feature_projection_input_dim=240, position_embeddings_type="rotary", conv_depthwise_kernel_size=15,
+        hidden_dropout=0.0, activation_dropout=0.0, attention_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.0,
+        conformer_conv_dropout=0.0, layerdrop=0.0, apply_spec_augment=False, add_adapter=False, ctc_loss_reduction="mean",
+        ctc_zero_infinity=True, pad_token_id=pad_token_id, bos_token_id=None, eos_token_id=None, max_source_positions=2000,
+    )  # fmt: skip
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    return nn.utils.rnn.pad_sequence([torch.tensor(r) for r in rows], batch_first=True, padding_value=-100)

@@ -1,0 +1,1 @@
+"""What people run beside the graph: the demo, its models, summaries."""

@@ -1,0 +1,183 @@
+"""The typed schema of `params.yaml`: what each key may be. Meanings and units stand as comments in that file.
+
+There are no defaults here: a key that is missing from the file is an error, like an unknown one.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from attune.errors import ParamsError
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Quantization = Literal["float32", "float16", "bfloat16", "int8", "int8_float16", "int8_float32"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class PathParams(_Section):
+    raw: Path
+    prepared: Path
+    baseline: Path
+    gold: Path
+    selected: Path
+    finetuned: Path
+    ct2: Path
+    metrics: Path
+
+
+class ModelParams(_Section):
+    name: Annotated[str, Field(min_length=1)]
+    revision: str | None
+    language: str | None
+    device: Device
+    precision: Precision
+    batch_size: Positive
+
+
+class ShareParams(_Section):
+    train: Share
+    validation: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + validation + test must be 1, not {total:g}")
+        return self
+
+
+class SplitParams(_Section):
+    shares: ShareParams
+    salt: str
+    test_speakers: tuple[str, ...]
+    validation_speakers: tuple[str, ...]
+    validation_unit: Literal["speaker", "utterance"]
+    noisy_below_snr_db: Annotated[float, Field(ge=-20, le=100)]
+    min_duration_s: Annotated[float, Field(ge=0.1)]
+    max_duration_s: Annotated[float, Field(gt=0, le=3600)]
+    silent_below_dbfs: Annotated[float, Field(le=0)]
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.min_duration_s >= self.max_duration_s:
+            raise ValueError(f"min_duration_s ({self.min_duration_s:g}) must be below max_duration_s ({self.max_duration_s:g})")
+        both = set(self.test_speakers) & set(self.validation_speakers)
+        if both:
+            raise ValueError(f"test_speakers and validation_speakers both name {sorted(both)}; a speaker has one side")
+        return self
+
+
+class BaselineParams(_Section):
+    nbest: Annotated[int, Field(ge=1, le=20)]
+
+
+class SecondOpinionParams(_Section):
+    ctc_model: str
+    witness_model: str
+    beam_width: Annotated[int, Field(ge=4, le=500)]
+    lm_weight: Annotated[float, Field(ge=0, le=5)]
+    word_bonus: Annotated[float, Field(ge=-5, le=5)]
+
+
+class GuardParams(_Section):
+    max_edit_ratio: Annotated[float, Field(ge=0, le=5)]
+    max_length_ratio: Annotated[float, Field(ge=1, le=10)]
+
+
+class GoldParams(_Section):
+    corrector: Literal["references", "second_opinion"]
+    glossary: Path | None
+    second_opinion: SecondOpinionParams
+    guards: GuardParams
+
+
+class SelectionParams(_Section):
+    max_error_rate: Annotated[float, Field(gt=0)]
+    replay_share: Annotated[float, Field(ge=0, le=5)]
+    max_errors: Positive | None
+    seed: int
+
+
+class LoraParams(_Section):
+    rank: Annotated[int, Field(ge=1, le=512)]
+    alpha: Annotated[float, Field(gt=0)]
+    dropout: Annotated[float, Field(ge=0, le=0.9)]
+
+
+class LearningRateParams(_Section):
+    lora: Annotated[float, Field(gt=0, le=1)]
+    full: Annotated[float, Field(gt=0, le=1)]
+
+
+class TrainParams(_Section):
+    method: Literal["lora", "full"]
+    lora: LoraParams
+    learning_rate: LearningRateParams
+    epochs: Positive
+    batch_size: Positive
+    accumulation: Positive
+    warmup_share: Annotated[float, Field(ge=0, le=0.9)]
+    weight_decay: Share
+    evaluations_per_epoch: Annotated[int, Field(ge=1, le=100)]
+    patience: Annotated[int, Field(ge=1, le=1000)]
+    precision: Precision
+    seed: int
+
+
+class EvaluateParams(_Section):
+    bootstrap_samples: Annotated[int, Field(ge=100, le=1_000_000)]
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    seed: int
+
+
+class ConvertParams(_Section):
+    quantization: Quantization
+    max_wer_increase_points: Annotated[float, Field(ge=0, le=100)]
+
+
+class Params(_Section):
+    """All of `params.yaml`."""
+
+    paths: PathParams
+    model: ModelParams
+    split_clean_noisy: SplitParams
+    stt_baseline: BaselineParams
+    llm_gold: GoldParams
+    select_errors: SelectionParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    convert_ct2: ConvertParams
+
+
+def load_params(path: Path) -> Params:
+    """The checked contents of `path`. Raises ParamsError naming every fault at once: key, value seen, what is allowed."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path} does not exist; run from the project's root") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        faults = [_describe(dict(fault)) for fault in error.errors()]
+        raise ParamsError(f"{path} has {len(faults)} fault(s): " + "; ".join(faults)) from error
+
+
+def _describe(fault: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in fault["loc"]) or "the file"
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown key; remove it or correct its spelling"
+    if fault["type"] == "missing":
+        return f"{where}: missing; take it from the params.yaml that ships with Attune"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message} (seen: {fault['input']!r})"

@@ -1,0 +1,37 @@
+"""What every recogniser can do, whatever is underneath."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attune.records import Alternative, Word
+
+Samples = NDArray[np.float32]
+Family = Literal["whisper", "ctc"]
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was heard in one clip; the fields mean the same as in `records.Hypothesis`."""
+
+    text: str
+    confidence: float
+    words: tuple[Word, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+
+
+class Recognizer(Protocol):
+    """A loaded speech-to-text model."""
+
+    name: str
+    """As the user named it: a folder or a hub name."""
+    family: Family
+    digest: str
+    """Changes whenever the weights, the tokenizer or the decoding settings do; keys the work cache."""
+
+    def transcribe(self, clips: Sequence[Samples], nbest: int = 1) -> list[Transcript]:
+        """Transcripts of 16 kHz mono clips, in their order. Clips longer than the model's window are cut at quiet places."""
+        ...

@@ -1,0 +1,138 @@
+"""What flows from stage to stage: one frozen record per door, and the error counts that scores are pooled from.
+
+`reference` is a human's text, `gold` is what training may believe. They are never swapped; a score against gold
+is called agreement.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+Condition = Literal["clean", "noisy"]
+GoldSource = Literal["human", "llm", "second_opinion", "unchanged", "quarantined"]
+SelectionRole = Literal["error", "replay", "validation"]
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One usable recording: 16 kHz mono, in a shard under its `id`."""
+
+    id: str
+    """First 16 hex digits of `audio_digest`: changed audio is another utterance."""
+    audio_digest: str
+    """SHA-256 of the 16 kHz mono 16-bit samples."""
+    source: str
+    """Path below the raw folder, with forward slashes."""
+    speaker: str
+    condition: Condition
+    split: Split
+    duration_s: float
+    snr_db: float | None
+    reference: str | None
+    """A human's text as it was given; None where nobody wrote one."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Something of the raw folder that did not become an utterance."""
+
+    source: str
+    reason: str
+    """A short fixed word such as `empty_file`, to count by."""
+    detail: str
+    """A sentence with the value seen."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A recognised word with the recogniser's confidence in 0–1 and, where the engine tells, its times."""
+
+    text: str
+    confidence: float
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One entry of an n-best list; `score` is the engine's log-probability, comparable within one list only."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What a recogniser heard in one utterance."""
+
+    id: str
+    text: str
+    confidence: float
+    """Geometric mean of the token probabilities, 0–1."""
+    words: tuple[Word, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    """N-best, best first; holds `text` too."""
+
+
+@dataclass(frozen=True)
+class Gold:
+    """The text that training may believe, or why there is none."""
+
+    id: str
+    text: str | None
+    """None exactly when `source` is `quarantined`."""
+    source: GoldSource
+    why: str
+    proposal: str | None = None
+    """What was proposed and not believed."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One utterance chosen for training or validation, with the text to learn."""
+
+    id: str
+    split: Split
+    role: SelectionRole
+    text: str
+    source: GoldSource
+    error_rate: float
+    """Word errors of the hypothesis against `text`, per word of `text`."""
+
+
+@dataclass(frozen=True)
+class ErrorCounts:
+    """Edit operations of an alignment and the reference's length. `+` pools counts, so rates are never averaged."""
+
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+    reference_length: int = 0
+
+    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
+        return ErrorCounts(
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+            self.reference_length + other.reference_length,
+        )
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def rate(self) -> float:
+        """Errors per reference token; NaN when there is no reference token at all."""
+        return self.errors / self.reference_length if self.reference_length else float("nan")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One utterance scored against its reference: word and character counts of the same pair of texts."""
+
+    id: str
+    reference: str
+    hypothesis: str
+    words: ErrorCounts
+    characters: ErrorCounts
