@@ -22,7 +22,7 @@ from attune.records import Rejection, Utterance
 SAMPLE_RATE_HZ = 16_000
 _SHARDS = 8
 _ROW_GROUP = 64
-_UTTERANCES, _REJECTED = "utterances.jsonl", "rejected.jsonl"
+UTTERANCES, _REJECTED = "utterances.jsonl", "rejected.jsonl"
 
 Samples = NDArray[np.float32]
 
@@ -34,12 +34,10 @@ def encode_flac(samples: Samples) -> bytes:
     return buffer.getvalue()
 
 
-def write_corpus(
-    folder: Path, utterances: Iterable[Utterance], flac: Mapping[str, bytes], rejected: Iterable[Rejection]
-) -> None:
+def write_corpus(folder: Path, utterances: Iterable[Utterance], flac: Mapping[str, bytes], rejected: Iterable[Rejection]) -> None:
     """Writes the lists, sorted, and the shards. `flac` maps utterance ids to encoded sound."""
     ordered = sorted(utterances, key=lambda u: (u.source, u.id))
-    write_jsonl(folder / _UTTERANCES, ordered)
+    write_jsonl(folder / UTTERANCES, ordered)
     write_jsonl(folder / _REJECTED, sorted(rejected, key=lambda r: (r.source, r.reason)))
     for shard in range(_SHARDS):
         rows = [u for u in ordered if _shard_of(u.speaker) == shard]
@@ -50,7 +48,7 @@ def write_corpus(
 
 def read_utterances(folder: Path) -> list[Utterance]:
     """Every utterance of a prepared corpus, ordered by source."""
-    return read_jsonl(folder / _UTTERANCES, Utterance)
+    return read_jsonl(folder / UTTERANCES, Utterance)
 
 
 def read_rejected(folder: Path) -> list[Rejection]:

@@ -1,14 +1,14 @@
 """What can go wrong, so that a person can put it right.
 
-    AttuneError              one line, exit code 2
-    ├── ParamsError          params.yaml does not fit the schema: every fault at once
-    ├── DataError            recordings, transcripts or manifests are not usable
-    ├── ModelError           a checkpoint, tokenizer or adapter is not usable
-    ├── GoldError            no corrector, so no gold: the stage stops
-    ├── TrainingError        training cannot start or must not go on
-    ├── ParityError          what was exported does not say what was evaluated
-    ├── LeakageError         test data met training data
-    └── EnvironmentFault     disk, permission, device, missing package
+AttuneError              one line, exit code 2
+├── ParamsError          params.yaml does not fit the schema: every fault at once
+├── DataError            recordings, transcripts or manifests are not usable
+├── ModelError           a checkpoint, tokenizer or adapter is not usable
+├── GoldError            no corrector, so no gold: the stage stops
+├── TrainingError        training cannot start or must not go on
+├── ParityError          what was exported does not say what was evaluated
+├── LeakageError         test data met training data
+└── EnvironmentFault     disk, permission, device, missing package
 """
 
 

@@ -1,11 +1,13 @@
 """Records on disk: JSONL for what people read and diff, JSON for metrics, all written whole or not at all."""
 
+import csv
 import dataclasses
+import io
 import json
 import os
 import shutil
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -49,6 +51,15 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> None:
     """One dataclass record a line, in the order given."""
     lines = (json.dumps(dataclasses.asdict(r), ensure_ascii=False, allow_nan=False) for r in records)
     write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Rows under a heading of `columns`; None is an empty cell, and what `columns` does not name is left out."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
 
 
 def read_jsonl(path: Path, kind: type[R]) -> list[R]:

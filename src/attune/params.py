@@ -4,10 +4,11 @@ There are no defaults here: a key that is missing from the file is an error, lik
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from attune.errors import ParamsError
 

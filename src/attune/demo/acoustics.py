@@ -28,6 +28,31 @@ def hum(count: int, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
     return (tones + 2.0 * coloured_noise(count, 1.0, rng)).astype(np.float32)
 
 
+def wind(count: int, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
+    """Gusts: brown noise swelling and falling about once a second."""
+    gusts = np.interp(np.arange(count), *_turning_points(count, sample_rate_hz, rng))
+    return (coloured_noise(count, 2.0, rng) / 40 * gusts + 0.05 * coloured_noise(count, 0.5, rng)).astype(np.float32)
+
+
+def clatter(count: int, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
+    """Dishes: about six short ringing knocks a second over soft pink noise."""
+    samples = 0.02 * coloured_noise(count, 1.0, rng)
+    ring_s = np.arange(sample_rate_hz // 8) / sample_rate_hz
+    for start in rng.integers(0, count - ring_s.size, 6 * count // sample_rate_hz):
+        pitch_hz, fade_s = rng.uniform(900, 4500), rng.uniform(0.008, 0.04)
+        ring = np.sin(2 * np.pi * pitch_hz * ring_s) * np.exp(-ring_s / fade_s) * rng.uniform(0.2, 1.0)
+        samples[start : start + ring_s.size] += ring.astype(np.float32)
+    return samples
+
+
+def alarm(count: int, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
+    """A monitor: beeps of changing pitch, three a second, over soft white noise."""
+    time_s = np.arange(count) / sample_rate_hz
+    pitch_hz = np.repeat(rng.uniform(600, 1800, count // (sample_rate_hz // 3) + 1), sample_rate_hz // 3)[:count]
+    beeps = np.sin(2 * np.pi * np.cumsum(pitch_hz) / sample_rate_hz) * (np.mod(time_s * 3, 1) < 0.5)
+    return (beeps + 0.3 * rng.standard_normal(count)).astype(np.float32)
+
+
 def babble(voices: list[Samples], count: int, rng: np.random.Generator) -> Samples:
     """Several people at once: each recording from a random start, wrapped to `count` samples, summed."""
     tracks = [np.resize(np.roll(v, int(rng.integers(v.size))), count) for v in voices]
@@ -63,3 +88,8 @@ def to_peak(speech: Samples, peak: float) -> Samples:
 
 def _power(samples: Samples) -> float:
     return float(np.mean(np.square(samples, dtype=np.float64))) + 1e-12
+
+
+def _turning_points(count: int, sample_rate_hz: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    number = max(2, count // sample_rate_hz)
+    return np.linspace(0, count, number), rng.uniform(0.1, 1.0, number) ** 2

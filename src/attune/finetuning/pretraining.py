@@ -44,7 +44,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast: `steps` of `batch_size` examples, AdamW with `learning_rate` at its peak, cosine after the warm-up."""
+    """How long and how fast: AdamW with `learning_rate` at its peak after the warm-up, then a cosine to nothing."""
 
     steps: int
     batch_size: int

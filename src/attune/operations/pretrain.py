@@ -1,4 +1,4 @@
-"""`attune demo pretrain`: makes the two models that ship with Attune, in fixed steps from fixed seeds."""
+"""`attune demo pretrain`: makes the two models that ship with Attune, in fixed steps from fixed seeds, and measures them."""
 
 import os
 from collections.abc import Callable
@@ -8,31 +8,67 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from attune import scoring
 from attune.demo.pool import Distorter, Spoken, make_pool
+from attune.files import write_text
+from attune.params import ModelParams
 
 Kind = Literal["whisper", "ctc"]
 
 _POOL_SIZE = 20_000
 _SILENT_SHARE = 0.03
 _SEED = 1
+_TEST_SEED, _TEST_SIZE = 2, 400
+_ARCHITECTURES = {
+    "whisper": "Whisper-class encoder-decoder, 2.0 M parameters, 5 s window, English, with timestamp tokens",
+    "ctc": "Wav2Vec2-BERT encoder with a CTC head over letters, 2.0 M parameters, English",
+}
 
 
-def pretrain(kind: Kind, folder: Path, work: Path, steps: int, threads: int) -> None:
-    """Trains the tiny model of one family into `folder`; checkpoints stand in `work`, from which a killed run goes on."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+def pretrain(kind: Kind, folder: Path, work: Path, steps: int, threads: int) -> str:
+    """Trains the tiny model of one family into `folder`, writes its card, and returns the result in a sentence.
+
+    Checkpoints stand in `work`; a killed run goes on from the last of them.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
     from attune.finetuning import pretraining
 
     torch.set_num_threads(threads)
     pool = list(make_pool(_POOL_SIZE, _SEED))
-    draw = _draw_from(pool)
+    schedule = pretraining.Schedule(steps=steps, batch_size=16, learning_rate=1.5e-3, seed=_SEED)
     if kind == "whisper":
-        schedule = pretraining.Schedule(steps=steps, batch_size=16, learning_rate=1.5e-3, seed=_SEED)
-        pretraining.pretrain_whisper(draw, [s.text for s in pool], schedule, folder, work)
+        pretraining.pretrain_whisper(_draw_from(pool), [s.text for s in pool], schedule, folder, work)
     else:
-        schedule = pretraining.Schedule(steps=steps, batch_size=16, learning_rate=1.5e-3, seed=_SEED)
-        pretraining.pretrain_ctc(draw, schedule, folder, work)
+        pretraining.pretrain_ctc(_draw_from(pool), schedule, folder, work)
+    return describe(kind, folder, steps)
+
+
+def describe(kind: Kind, folder: Path, steps: int) -> str:
+    """Measures the model in `folder` on sentences that were never trained on and writes its card."""
+    clean, distorted = _held_out_wer(folder)
+    write_text(folder / "README.md", _CARD.format(kind=kind, what=_ARCHITECTURES[kind], steps=steps, size=_TEST_SIZE,
+                                                  pool=_POOL_SIZE, seed=_SEED, clean=clean, distorted=distorted))  # fmt: skip
+    return f"{folder}: held-out WER {clean:.2%} clean, {distorted:.2%} in noise and echo"
+
+
+def _held_out_wer(folder: Path) -> tuple[float, float]:
+    """Pooled WER on held-out sentences in the voices of the pool: as spoken, and distorted as in training."""
+    from attune.recognizers.registry import open_recognizer
+
+    model = ModelParams(name=str(folder), revision=None, language=None, device="cpu", precision="float32", batch_size=16)
+    recognizer = open_recognizer(str(folder), model)
+    spoken = list(make_pool(_TEST_SIZE, _TEST_SEED, held_out=True))
+    distort = Distorter(spoken, _TEST_SEED)
+    clean = [np.pad(s.samples.astype(np.float32) / 32768, 1600) for s in spoken]
+    distorted = [distort(s, np.random.default_rng(n))[0] for n, s in enumerate(spoken)]
+    rates = []
+    for clips in (clean, distorted):
+        heard = recognizer.transcribe(clips)
+        words, _ = scoring.pool(scoring.score(s.text, s.text, h.text) for s, h in zip(spoken, heard, strict=True))
+        rates.append(words.rate)
+    return rates[0], rates[1]
 
 
 def _draw_from(pool: list[Spoken]) -> Callable[[int], tuple[NDArray[np.float32], str, float, float]]:
@@ -47,3 +83,27 @@ def _draw_from(pool: list[Spoken]) -> Callable[[int], tuple[NDArray[np.float32],
         return samples, spoken.text, start_s, end_s
 
     return draw
+
+
+_CARD = """---
+license: apache-2.0
+language: en
+pipeline_tag: automatic-speech-recognition
+---
+# Attune tiny {kind}
+
+{what}. It exists so that Attune's whole graph runs in minutes on a laptop, without a download. It is a toy for
+synthetic voices and a small vocabulary, not a recogniser of people.
+
+- **Made by** `attune demo pretrain {kind} --steps {steps}`: {steps} steps of 16 clips, AdamW at 1.5e-3, 8% warm-up, cosine,
+  seed {seed}, bfloat16 autocast, one CPU thread. No weights of another model went in.
+- **Made on** {pool} sentences (about 7.6 h) of the `everyday` grammar (`src/attune/demo/grammar.py`: home, clinic, commands,
+  numbers, digits), spoken by eSpeak NG in 4 accents x 50 timbres at many speeds and pitches, heard anew in every step through
+  echo, telephone bands, microphones and noise at 12-40 dB; 3% of the examples hold no speech. A tenth of the sentences, by a
+  hash of the text, was never trained on. eSpeak's breathy timbres draw random breath, so a rerun gives an equal model, not the
+  same bytes.
+- **Result** on {size} sentences of that tenth, in the same accents and timbres: WER {clean:.2%} as spoken, {distorted:.2%} distorted
+  like the training data.
+- **Limits**: a few hundred words; the voices are synthetic; other accents, other words and real rooms raise the WER steeply.
+  That is what the demo fine-tunes away.
+"""

@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from attune.checkpoints import Family
+from attune.dataset import Samples
 from attune.records import Alternative, Word
-
-Samples = NDArray[np.float32]
-Family = Literal["whisper", "ctc"]
 
 
 @dataclass(frozen=True)

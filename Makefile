@@ -1,0 +1,32 @@
+# make run: sets up on first use, fills data/raw with the demo if it is empty, runs the graph, says what came out.
+# make test: the same set-up, then lint, types and tests.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: run test setup lint clean-venv
+
+run: $(READY)
+	attune demo corpus --if-empty
+	dvc repro
+	attune summary
+
+test: $(READY) lint
+	pytest
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)
+
+clean-venv:
+	rm -rf $(VENV)

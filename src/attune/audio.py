@@ -1,0 +1,226 @@
+"""Sound from a user's files: 16 kHz mono samples, or the reason why not; its digest, its loudness, its noise.
+
+WAV, FLAC, Ogg, Opus and AIFF are read by libsndfile, all else (MP3, M4A, WebM, AAC) by FFmpeg's libraries; the file's
+first bytes decide, not its name. What is done with a refused file is left to the caller.
+"""
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from scipy.special import gammaincinv
+
+from attune.dataset import SAMPLE_RATE_HZ, Samples
+from attune.errors import DataError
+
+Reason = Literal["empty_file", "unreadable", "not_audio", "truncated", "nan", "silent", "too_short", "too_long"]
+
+_LIBSNDFILE_MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS")
+_FFMPEG_DEMUXERS = "mov,mp3,matroska,webm,aac,ogg,flac,wav,aiff,caf,amr,asf"  # none that opens other files or addresses
+_RATES_HZ = (1_000, 768_000)
+_BLOCK_VALUES = 2**18
+_OGG_PAGE_BYTES = 65_307
+_PADDING_BYTES = 64
+_UNKNOWN_FRAMES = 2**62
+_PROMISE_SLACK_S = 0.1
+
+
+class UnusableAudio(DataError):
+    """A recording that cannot be used: `reason` is one word of a fixed set, `detail` a sentence with the value seen."""
+
+    def __init__(self, path: Path, reason: Reason, detail: str) -> None:
+        super().__init__(f"{path}: {detail} ({reason})")
+        self.reason, self.detail = reason, detail
+
+
+def read_audio(path: Path, longest_s: float = math.inf) -> Samples:
+    """Mean of all channels at 16 kHz, float32, shape (time,).
+
+    Raises UnusableAudio: unreadable, empty_file, not_audio, truncated, nan, or too_long. At most `longest_s` seconds
+    are ever decoded, so an endless file costs no more than a long one.
+    """
+    try:
+        head, size = _head(path), path.stat().st_size
+    except OSError as error:
+        raise UnusableAudio(path, "unreadable", f"cannot be opened: {error.strerror}") from error
+    if size == 0:
+        raise UnusableAudio(path, "empty_file", "has 0 bytes")
+    samples, rate_hz = (_from_libsndfile if head.startswith(_LIBSNDFILE_MAGIC) else _from_ffmpeg)(path, longest_s)
+    if not np.isfinite(samples).all():
+        count = np.count_nonzero(~np.isfinite(samples))
+        raise UnusableAudio(path, "nan", f"{count} of {samples.size} samples are not finite numbers")
+    return np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), dtype=np.float32)
+
+
+def check_audible(path: Path, samples: Samples, shortest_s: float, silent_below_dbfs: float) -> None:
+    """Raises UnusableAudio too_short or silent; silent is whose loudest 50 ms (RMS) stay below the level in dB of full scale."""
+    duration_s = samples.size / SAMPLE_RATE_HZ
+    if duration_s < shortest_s:
+        raise UnusableAudio(path, "too_short", f"lasts {duration_s:.3f} s; at least {shortest_s:g} s are wanted")
+    level_dbfs = 10 * math.log10(max(float(_powers(samples, SAMPLE_RATE_HZ // 20).max()), 1e-20))
+    if level_dbfs < silent_below_dbfs:
+        raise UnusableAudio(path, "silent", f"its loudest 50 ms reach {level_dbfs:.0f} of the {silent_below_dbfs:g} dBFS wanted")
+
+
+def sound_digest(samples: Samples) -> str:
+    """SHA-256, in hex, of the samples as 16-bit little-endian PCM: of the very values that FLAC keeps of them."""
+    return sha256(np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()).hexdigest()
+
+
+def estimate_snr_db(samples: Samples) -> float:
+    """Ratio of speech power to noise power in dB, by quantile-based noise estimation, limited to -10 to 60 dB.
+
+    In every band of five FFT bins (156 Hz) the noise is what the quietest tenth of the frames hold; the quantile is
+    turned into a mean by the chi-square distribution that noise power follows. Noise in pauses too short for a frame, and
+    noise that comes and goes with the speech, is missed. After V. Stahl, A. Fischer, R. Bippus: "Quantile based noise
+    estimation for spectral subtraction and Wiener filtering", ICASSP 2000.
+    """
+    window, hop, bins, quantile = 512, 256, 5, 0.1
+    padded = np.pad(samples - samples.mean(), (0, max(0, window - samples.size)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop] * np.hanning(window).astype(np.float32)
+    power = np.square(np.abs(np.fft.rfft(frames)))[:, 1 : 1 + bins * (window // 2 // bins)]
+    bands = power.reshape(len(power), -1, bins).sum(axis=2, dtype=np.float64)
+    freedom = 1.2 * bins  # two per bin, less what the window makes neighbouring bins share
+    noise = float(np.quantile(bands, quantile, axis=0).sum() / (2 * gammaincinv(freedom / 2, quantile) / freedom))
+    speech = float(bands.mean(axis=0).sum()) - noise
+    return float(np.clip(10 * np.log10(max(speech, 1e-12) / max(noise, 1e-12)), -10.0, 60.0))
+
+
+def _from_libsndfile(path: Path, longest_s: float) -> tuple[NDArray[np.float32], int]:
+    try:
+        sound = soundfile.SoundFile(os.fsencode(path))
+    except soundfile.SoundFileError:
+        return _from_ffmpeg(path, longest_s)
+    with sound:
+        rate_hz, frames = sound.samplerate, sound.frames if sound.frames < _UNKNOWN_FRAMES else 0
+        _check_rate(path, rate_hz)
+        _check_length(path, frames / rate_hz, longest_s)
+        _check_whole(path, sound.extra_info)
+        samples, fault = _gather(path, _blocks(sound), rate_hz, longest_s)
+    _check_promise(path, samples.size / rate_hz, frames / rate_hz, fault)
+    return samples, rate_hz
+
+
+def _from_ffmpeg(path: Path, longest_s: float) -> tuple[NDArray[np.float32], int]:
+    try:
+        with path.open("rb") as file, av.open(file, options={"format_whitelist": _FFMPEG_DEMUXERS}) as container:
+            if not container.streams.audio:
+                raise UnusableAudio(path, "not_audio", f"is {container.format.long_name} without a sound track")
+            rate_hz, promised_s = container.streams.audio[0].rate, _promised_s(path, container)
+            _check_rate(path, rate_hz)
+            _check_length(path, promised_s, longest_s)
+            samples, fault = _gather(path, _frames(container), rate_hz, longest_s)
+            _check_promise(path, samples.size / rate_hz, promised_s, fault)
+            return samples, rate_hz
+    except (av.FFmpegError, ValueError) as error:
+        raise UnusableAudio(path, "not_audio", f"does not decode as sound: {_words(error)}") from error
+
+
+def _gather(path: Path, blocks: Iterator[NDArray[np.float32]], rate_hz: int, longest_s: float) -> tuple[NDArray[np.float32], str]:
+    """Mono blocks joined, and what the decoder complained of where it stopped early."""
+    parts, count, fault = [np.zeros(0, np.float32)], 0, ""
+    try:
+        for block in blocks:
+            parts.append(block)
+            count += block.size
+            _check_length(path, count / rate_hz, longest_s)
+    except (soundfile.SoundFileError, av.FFmpegError) as error:
+        fault = _words(error)
+    return np.concatenate(parts), fault
+
+
+def _blocks(sound: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
+    frames = max(1, _BLOCK_VALUES // sound.channels)
+    while (block := sound.read(frames, dtype="float32", always_2d=True)).size:
+        yield block.mean(axis=1)
+
+
+def _frames(container: av.container.InputContainer) -> Iterator[NDArray[np.float32]]:
+    planar = av.AudioResampler(format="fltp")
+    for frame in container.decode(audio=0):
+        for part in planar.resample(frame):
+            yield part.to_ndarray().mean(axis=0, dtype=np.float32)
+
+
+def _check_rate(path: Path, rate_hz: int) -> None:
+    if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
+        raise UnusableAudio(path, "not_audio", f"its header says {rate_hz} Hz, which no recorder makes")
+
+
+def _check_length(path: Path, duration_s: float, longest_s: float) -> None:
+    if duration_s > longest_s:
+        raise UnusableAudio(path, "too_long", f"lasts {duration_s:.1f} s or more; at most {longest_s:g} s are wanted")
+
+
+def _check_promise(path: Path, decoded_s: float, promised_s: float, fault: str) -> None:
+    if fault:
+        raise UnusableAudio(path, "truncated", f"stops decoding before its end: {fault}")
+    if decoded_s + _PROMISE_SLACK_S < promised_s:
+        raise UnusableAudio(path, "truncated", f"decodes to {decoded_s:.2f} of the {promised_s:.2f} s that its header promises")
+
+
+def _check_whole(path: Path, libsndfile_log: str) -> None:
+    """Refuses a WAV, AIFF or Ogg file that ends in the middle of what its own lengths announce.
+
+    libsndfile shortens what it promises to what is there; its log and the last Ogg page tell the difference. A length
+    of 2^31 and more is what recorders write that cannot go back to fill it in.
+    """
+    for promised, there in re.findall(r"(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", libsndfile_log):
+        if int(there) + _PADDING_BYTES < int(promised) < 2**31 - 2**16:
+            raise UnusableAudio(path, "truncated", f"has {there} of the {promised} bytes of sound that its header promises")
+    if _ends_within_ogg_page(path):
+        raise UnusableAudio(path, "truncated", "ends in the middle of an Ogg page")
+
+
+def _ends_within_ogg_page(path: Path) -> bool:
+    """True if the last page (RFC 3533: 27 bytes, segment sizes, segments) is longer than what is left of the file."""
+    with path.open("rb") as file:
+        if file.read(4) != b"OggS":
+            return False
+        file.seek(max(0, path.stat().st_size - _OGG_PAGE_BYTES))
+        tail = file.read()
+    page = tail[tail.rfind(b"OggS") :]
+    return len(page) < 27 or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
+
+
+def _promised_s(path: Path, container: av.container.InputContainer) -> float:
+    """The length of the sound by its header in seconds; 0 where that is missing, a guess, or the length of something else."""
+    if container.format.name == "aac" or (container.format.name == "mp3" and not _has_xing_header(path)):
+        return 0.0
+    stream = container.streams.audio[0]
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
+
+
+def _has_xing_header(path: Path) -> bool:
+    """Whether an MP3 file tells its length; without such a header FFmpeg guesses it from the bit rate."""
+    with path.open("rb") as file:
+        start = file.read(10)
+        if start.startswith(b"ID3") and len(start) == 10:
+            file.seek(10 + sum(byte << shift for byte, shift in zip(start[6:10], (21, 14, 7, 0), strict=True)))
+        return any(mark in file.read(512) for mark in (b"Xing", b"Info"))
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
+def _powers(samples: Samples, frame: int) -> NDArray[np.float64]:
+    """Mean square of consecutive frames; of the whole where it is shorter than one."""
+    whole = samples[: samples.size // frame * frame].reshape(-1, frame) if samples.size >= frame else samples[None]
+    return np.asarray(np.square(whole, dtype=np.float64).mean(axis=1))
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,101 @@
+"""The `attune` command: what people run beside `dvc repro`. Thin, like the stages; paths come from params.yaml."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from attune.commandline import AttuneGroup
+from attune.errors import DataError
+from attune.params import load_params
+
+_PARAMS = click.option(
+    "--params", "params_file", type=click.Path(path_type=Path, dir_okay=False), default=Path("params.yaml"), show_default=True
+)
+_MODELS = {"whisper": Path("models/tiny/whisper"), "ctc": Path("models/tiny/ctc")}
+
+
+@click.group(name="attune", cls=AttuneGroup)
+def main() -> None:
+    """Fine-tunes speech-to-text models on your own recordings, and proves on held-out speakers what that brought."""
+
+
+@main.command()
+@_PARAMS
+def summary(params_file: Path) -> None:
+    """Says what the last `dvc repro` brought, how sure that is, and what to do next."""
+    from attune.report.summary import facts_of, summary
+
+    paths = load_params(params_file).paths
+    measured = [_read_metrics(paths.metrics / f"{stage}.json") for stage in ("evaluate", "train", "convert_ct2")]
+    click.echo(summary(facts_of(*measured, model_folder=paths.ct2, raw_folder=paths.raw)), nl=False)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--model", help="Folder or hub name; the model that convert_ct2 made if not given.")
+@_PARAMS
+def transcribe(files: tuple[Path, ...], model: str | None, params_file: Path) -> None:
+    """Writes what is said in audio FILES, one line each: the name, a tab, the text."""
+    from attune.audio import read_audio
+    from attune.recognizers.registry import open_recognizer
+
+    params = load_params(params_file)
+    recognizer = open_recognizer(model or str(params.paths.ct2), params.model)
+    for file in files:
+        (transcript,) = recognizer.transcribe([read_audio(file)])
+        click.echo(f"{file}\t{transcript.text}")
+
+
+@main.group()
+def demo() -> None:
+    """The embedded default: a corpus to try Attune on, and the two tiny models that ship with it."""
+
+
+@demo.command()
+@click.option("--if-empty", is_flag=True, help="Do nothing when the folder already holds something.")
+@click.option("--speakers", type=click.IntRange(2, 18), default=18, show_default=True)
+@click.option("--clean", "clean_each", type=click.IntRange(min=1), default=25, show_default=True, help="Per speaker.")
+@click.option("--noisy", "noisy_each", type=click.IntRange(min=1), default=60, show_default=True, help="Per speaker.")
+@click.option("--seed", type=int, default=7, show_default=True)
+@_PARAMS
+def corpus(if_empty: bool, speakers: int, clean_each: int, noisy_each: int, seed: int, params_file: Path) -> None:
+    """Fills the raw folder of params.yaml with synthetic recordings of a small clinic."""
+    from attune.demo.corpus import write_demo_corpus
+
+    folder = load_params(params_file).paths.raw
+    if folder.exists() and any(p.name != ".gitignore" for p in folder.iterdir()):
+        if if_empty:
+            click.echo(f"demo corpus: {folder} already holds recordings; nothing was written.")
+            return
+        raise DataError(f"{folder} is not empty, and recordings are never overwritten; move them away or pass --if-empty")
+    count = write_demo_corpus(folder, speakers, clean_each, noisy_each, seed)
+    click.echo(f"demo corpus: {count} recordings of {speakers} synthetic speakers in {folder}.")
+
+
+@demo.command()
+@click.argument("kind", type=click.Choice(sorted(_MODELS)))
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where to; default: the shipped model's place.")
+@click.option("--steps", type=click.IntRange(min=1), default=8000, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+def pretrain(kind: str, folder: Path | None, steps: int, threads: int) -> None:
+    """Trains one of the shipped tiny models anew, from fixed seeds (about 45 minutes on one core), and measures it."""
+    from attune.operations.pretrain import pretrain
+
+    target = folder or _MODELS[kind]
+    work = Path(".attune") / "pretraining" / kind
+    card = pretrain("whisper" if kind == "whisper" else "ctc", target, work, steps, threads)
+    click.echo(f"demo pretrain: {card}")
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist yet; run: dvc repro") from error
+    return content
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Where and how precisely models compute: what the user asked for, checked against what this machine has."""
+
+from typing import Any
+
+from attune.errors import EnvironmentFault
+from attune.params import Device, Precision
+
+
+def choose_device(wanted: Device) -> str:
+    """`cuda` or `cpu`. Raises EnvironmentFault where a GPU is asked for and none can be used."""
+    import torch
+
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    reason = "torch was installed without CUDA" if torch.version.cuda is None else "torch sees no GPU"
+    raise EnvironmentFault(
+        f"model.device is cuda, but {reason}; set model.device to auto or cpu, or mend the driver (nvidia-smi)"
+    )
+
+
+def choose_dtype(wanted: Precision, device: str) -> Any:
+    """The torch dtype to recognise in: `auto` is bfloat16 on a GPU that computes in it, float32 elsewhere.
+
+    Raises EnvironmentFault for float16 on a CPU.
+    """
+    import torch
+
+    if wanted == "auto":
+        return torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if wanted == "float16" and device == "cpu":
+        raise EnvironmentFault("precision float16 needs a GPU; set model.precision to auto, float32 or bfloat16")
+    return getattr(torch, wanted)

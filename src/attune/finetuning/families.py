@@ -1,0 +1,156 @@
+"""What differs between families when they learn: features, labels, what an adapter attaches to, how a prediction is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attune.dataset import SAMPLE_RATE_HZ
+from attune.text import normalize
+
+Samples = NDArray[np.float32]
+Batch = dict[str, torch.Tensor]
+
+IGNORED_LABEL = -100
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance to learn: its id, its text as it is to be written, and its length."""
+
+    id: str
+    text: str
+    duration_s: float
+
+
+class Family(Protocol):
+    """The part of fine-tuning that depends on the kind of model."""
+
+    adapted_layers: str
+    """Regular expression over module names that LoRA attaches to."""
+
+    def refusal(self, example: Example, labels: Sequence[int]) -> str | None:
+        """A fixed word for why this example cannot be learned, or None."""
+        ...
+
+    def labels(self, text: str) -> list[int]:
+        """Token ids to predict, without padding."""
+        ...
+
+    def features(self, samples: Samples) -> NDArray[np.float32]:
+        """Model input of one clip at 16 kHz."""
+        ...
+
+    def collate(self, rows: Sequence[tuple[NDArray[np.float32], list[int]]]) -> Batch:
+        """Features and labels of several clips as one padded batch; padded labels are -100."""
+        ...
+
+    def recognize(self, model: Any, features: Sequence[NDArray[np.float32]]) -> list[str]:
+        """What the model, as it is now, hears in these clips; padding does not change the answer."""
+        ...
+
+
+def family_of(kind: str, model: Any, processor: Any, language: str | None) -> Family:
+    """The rules for a checkpoint of the family `kind` (`whisper` or `ctc`); `language` is for multilingual Whisper."""
+    return WhisperFamily(model, processor, language) if kind == "whisper" else CtcFamily(model, processor)
+
+
+class WhisperFamily:
+    """Encoder and decoder over a fixed window of log-mel frames."""
+
+    adapted_layers = r".*\.(q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
+
+    def __init__(self, model: Any, processor: Any, language: str | None) -> None:
+        self._extractor, self._tokenizer = processor.feature_extractor, processor.tokenizer
+        self._prompt = {"language": language, "task": "transcribe"} if language and _multilingual(model) else {}
+        if self._prompt:
+            self._tokenizer.set_prefix_tokens(**self._prompt)
+        self._longest = int(model.config.max_target_positions)
+        self._start = int(model.config.decoder_start_token_id)
+
+    def refusal(self, example: Example, labels: Sequence[int]) -> str | None:
+        if example.duration_s > self._extractor.chunk_length:
+            return "longer_than_window"
+        return "text_too_long" if len(labels) > self._longest else None
+
+    def labels(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer(text).input_ids
+        return ids[1:] if ids[0] == self._start else ids  # the model puts the start token there itself
+
+    def features(self, samples: Samples) -> NDArray[np.float32]:
+        out = self._extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np")
+        return np.asarray(out.input_features[0], dtype=np.float32)
+
+    def collate(self, rows: Sequence[tuple[NDArray[np.float32], list[int]]]) -> Batch:
+        stacked = torch.from_numpy(np.stack([features for features, _ in rows]))
+        return {"input_features": stacked, "labels": _padded_labels([labels for _, labels in rows])}
+
+    def recognize(self, model: Any, features: Sequence[NDArray[np.float32]]) -> list[str]:
+        stacked = torch.from_numpy(np.stack(list(features))).to(model.device)
+        ids = model.generate(input_features=stacked, num_beams=1, **self._prompt)
+        decoded: list[str] = self._tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return [text.strip() for text in decoded]
+
+
+class CtcFamily:
+    """An encoder with a letter (or blank) per frame: Wav2Vec2 on samples, Wav2Vec2-BERT on mel frames."""
+
+    adapted_layers = r".*\.(q_proj|k_proj|v_proj|out_proj|linear_q|linear_k|linear_v|linear_out|intermediate_dense|output_dense)"
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        self._extractor, self._tokenizer, self._model = processor.feature_extractor, processor.tokenizer, model
+        self._input = self._extractor.model_input_names[0]
+        self._masked = getattr(model.config, "feat_extract_norm", "layer") != "group"
+        self._unknown = self._tokenizer.unk_token_id
+        self._capitals = "A" in self._tokenizer.get_vocab()
+
+    def refusal(self, example: Example, labels: Sequence[int]) -> str | None:
+        if self._unknown in labels:
+            return "character_outside_vocabulary"
+        repeats = sum(a == b for a, b in pairwise(labels))
+        return "text_longer_than_sound" if len(labels) + repeats > self._frames(example.duration_s) else None
+
+    def labels(self, text: str) -> list[int]:
+        words = normalize(text)  # these vocabularies are letters of one case, without punctuation
+        ids: list[int] = self._tokenizer(words.upper() if self._capitals else words).input_ids
+        return ids
+
+    def features(self, samples: Samples) -> NDArray[np.float32]:
+        out = self._extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np")
+        features = np.asarray(out[self._input][0], dtype=np.float32)
+        return features[out["attention_mask"][0].astype(bool)] if features.ndim == 2 else features
+
+    def collate(self, rows: Sequence[tuple[NDArray[np.float32], list[int]]]) -> Batch:
+        values = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f, _ in rows], batch_first=True)
+        batch = {self._input: values, "labels": _padded_labels([labels for _, labels in rows])}
+        if self._masked:
+            lengths = torch.tensor([len(f) for f, _ in rows])
+            batch["attention_mask"] = (torch.arange(values.shape[1])[None, :] < lengths[:, None]).long()
+        return batch
+
+    def recognize(self, model: Any, features: Sequence[NDArray[np.float32]]) -> list[str]:
+        texts = []
+        for clip in features:  # one by one: padding changes what some of these models hear
+            logits = model(**{self._input: torch.from_numpy(clip)[None].to(model.device)}).logits
+            texts.append(str(self._tokenizer.decode(logits[0].argmax(-1))).strip())
+        return texts
+
+    def _frames(self, duration_s: float) -> int:
+        samples = int(duration_s * SAMPLE_RATE_HZ)
+        if self._input == "input_values":
+            return int(self._model._get_feat_extract_output_lengths(samples))
+        hop = 160 * int(self._extractor.stride)  # the Seamless extractor's 10 ms frames, stacked
+        return max(samples - 400, 0) // hop + 1
+
+
+def _multilingual(model: Any) -> bool:
+    return bool(getattr(model.generation_config, "is_multilingual", False))
+
+
+def _padded_labels(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=IGNORED_LABEL)

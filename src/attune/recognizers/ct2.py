@@ -1,0 +1,159 @@
+"""Models converted to CTranslate2: Whisper-class ones, and the CTC ones that convert correctly.
+
+They are fed with transformers' features, so that windows other than 30 s work and texts are those of the tuned model.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attune.checkpoints import Family, files_digest
+from attune.dataset import Samples
+from attune.errors import ModelError
+from attune.recognizers.ctc import CtcRecognizer, Listener, LogProbs, alphabet_of, ctc_input
+from attune.recognizers.protocol import Recognizer, Transcript
+from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, new_tokens, transcribe_in_windows
+from attune.workcache import digest_of
+
+_NEAREST = {
+    "int8": ("int8",),
+    "int8_float32": ("int8_float32", "int8"),
+    "int8_float16": ("int8_float16", "int8_float32", "int8"),
+    "float16": ("float16", "float32"),
+    "bfloat16": ("bfloat16", "float32"),
+    "float32": ("float32",),
+}
+"""How the weights are stored → what to compute in, best first; a CPU that is asked for float16 refuses."""
+_WHISPER_POSITIONS = 448
+
+
+def open_ct2(name: str, folder: Path, device: str, language: str | None, batch_size: int) -> Recognizer:
+    """The recogniser in a CTranslate2 folder. Raises ModelError where a file is missing or damaged."""
+    card = _read(folder / "attune.json") if (folder / "attune.json").is_file() else {}
+    compute_type = choose_compute_type(str(card.get("quantization", "float32")), device)
+    try:
+        if card.get("family", "whisper") == "ctc":
+            return _open_ctc(name, folder, device, compute_type, batch_size, card)
+        return Ct2WhisperRecognizer(name, folder, device, compute_type, language, batch_size)
+    except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder} cannot be opened as a CTranslate2 model: {' '.join(str(error).split())[:300]}") from error
+
+
+def choose_compute_type(quantization: str, device: str) -> str:
+    """The compute type nearest to how the weights are stored that this device supports."""
+    import ctranslate2
+
+    supported = ctranslate2.get_supported_compute_types(device)
+    return next((kind for kind in _NEAREST.get(quantization, ()) if kind in supported), "float32")
+
+
+class Ct2WhisperRecognizer:
+    """A Whisper-class model in CTranslate2's form, decoding greedily."""
+
+    family: Family = "whisper"
+
+    def __init__(self, name: str, folder: Path, device: str, compute_type: str, language: str | None, batch_size: int) -> None:
+        import ctranslate2
+        from transformers import WhisperFeatureExtractor, WhisperTokenizer
+
+        self.name = name
+        self.digest = digest_of("ct2 whisper greedy 1", files_digest(folder), device, compute_type, language)
+        self._model = ctranslate2.models.Whisper(str(folder), device=device, compute_type=compute_type)
+        self._extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        tokenizer = WhisperTokenizer.from_pretrained(_with(folder, "tokenizer.json"), local_files_only=True)
+        generation = _read(folder / "generation_config.json")
+        self._prompts = Prompts(tokenizer, generation, language, name)
+        self._languages: dict[str, int] = generation.get("lang_to_id") or {}
+        self._new_tokens = new_tokens(_WHISPER_POSITIONS, generation)
+        self._reader, self._batch_size = TokenReader(tokenizer), batch_size
+
+    def transcribe(self, clips: Sequence[Samples], nbest: int = 1) -> list[Transcript]:
+        """See `Recognizer.transcribe`. N-best scores are log-probabilities of whole token sequences."""
+        return transcribe_in_windows(
+            clips, self._extractor, self._batch_size, self._reader, lambda f: self._hear(f, nbest), nbest
+        )
+
+    def _hear(self, features: NDArray[np.float32], nbest: int) -> list[list[Heard]]:
+        import ctranslate2
+
+        encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
+        detected = [self._languages[best[0][0]] for best in self._model.detect_language(encoded)] if self._prompts.detects else []
+        prompts = self._prompts.like(detected, len(features))
+        heard = self._decode(encoded, prompts, beams=1)
+        if nbest > 1:
+            for greedy, beam in zip(heard, self._decode(encoded, prompts, beams=nbest), strict=True):
+                greedy += beam
+        return heard
+
+    def _decode(self, encoded: Any, prompts: list[list[int]], beams: int) -> list[list[Heard]]:
+        results = self._model.generate(
+            encoded,
+            prompts,
+            beam_size=beams,
+            num_hypotheses=beams,
+            max_length=2 * self._new_tokens,  # it decodes half of that
+            return_scores=True,
+            return_logits_vocab=beams == 1,
+        )
+        return [[self._heard(result, index) for index in range(len(result.sequences_ids))] for result in results]
+
+    def _heard(self, result: Any, index: int) -> Heard:
+        ids = result.sequences_ids[index]
+        scores = [_log_prob(step, token) for step, token in zip(result.logits[index], ids, strict=False)] if result.logits else []
+        length = min(len(ids) + 1, self._new_tokens)  # with the end token, which is not among the ids
+        return self._reader.heard(ids, scores, total=result.scores[index] * length, length=length)
+
+
+def _open_ctc(name: str, folder: Path, device: str, compute_type: str, batch_size: int, card: dict[str, Any]) -> CtcRecognizer:
+    from transformers import Wav2Vec2Processor
+
+    processor = Wav2Vec2Processor.from_pretrained(_with(folder, "vocab.json"), local_files_only=True)
+    return CtcRecognizer(
+        name=name,
+        digest=digest_of("ct2", files_digest(folder), device, compute_type),
+        listen=_listener(folder, device, compute_type, processor.feature_extractor),
+        alphabet=alphabet_of(processor.tokenizer, int(card["vocab_size"])),
+        frame_s=float(card["frame_s"]),
+        batch_size=batch_size,
+        equal_lengths=True,  # this engine takes no attention mask
+    )
+
+
+def _listener(folder: Path, device: str, compute_type: str, extractor: Any) -> Listener:
+    import ctranslate2
+
+    model = ctranslate2.models.Wav2Vec2(str(folder), device=device, compute_type=compute_type)
+
+    def listen(clips: Sequence[Samples]) -> list[LogProbs]:
+        samples = np.stack([ctc_input(extractor, clip) for clip in clips])[:, None, :]
+        output = model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(samples)), to_cpu=True)
+        return list(_log_softmax(np.asarray(output, dtype=np.float32)))
+
+    return listen
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = logits - logits.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)), dtype=np.float32)
+
+
+def _log_prob(step: Any, token: int) -> float:
+    import ctranslate2
+
+    if step.device != "cpu":
+        step = step.to_device(ctranslate2.Device.cpu)
+    return float(_log_softmax(np.asarray(step, dtype=np.float32))[token])
+
+
+def _with(folder: Path, file: str) -> Path:
+    if not (folder / file).is_file():
+        raise ModelError(f"{folder} has no {file}; export the model again: dvc repro --force convert_ct2")
+    return folder
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(_with(path.parent, path.name).joinpath(path.name).read_text(encoding="utf-8")))

@@ -1,0 +1,30 @@
+"""The one place that decides which recogniser a name means. A new family is one new file and one line here."""
+
+from pathlib import Path
+
+from attune.checkpoints import load_checkpoint
+from attune.devices import choose_device, choose_dtype
+from attune.params import ModelParams
+from attune.recognizers.protocol import Recognizer
+
+
+def open_recognizer(name: str, params: ModelParams) -> Recognizer:
+    """The recogniser called `name`, on the device and in the precision of `params`.
+
+    `name` is a hub name, or a folder: a base checkpoint, LoRA adapters, what the train stage wrote, or what convert_ct2
+    wrote. `params.revision` counts for the hub name `params.name` only. Raises ModelError or EnvironmentFault in one line.
+    """
+    device = choose_device(params.device)
+    if (Path(name) / "model.bin").is_file():
+        from attune.recognizers.ct2 import open_ct2
+
+        return open_ct2(name, Path(name), device, params.language, params.batch_size)
+    dtype = choose_dtype(params.precision, device)
+    checkpoint = load_checkpoint(name, params.revision if name == params.name else None)
+    if checkpoint.family == "whisper":
+        from attune.recognizers.whisper import WhisperRecognizer
+
+        return WhisperRecognizer(checkpoint, device, dtype, params.language, params.batch_size)
+    from attune.recognizers.ctc import open_ctc
+
+    return open_ctc(checkpoint, device, dtype, params.batch_size)

@@ -1,0 +1,104 @@
+"""Whisper-class models through transformers: one encoder pass a batch, greedy text, n-best by beam search."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attune.checkpoints import Checkpoint, Family
+from attune.dataset import Samples
+from attune.recognizers.protocol import Transcript
+from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, new_tokens, transcribe_in_windows
+from attune.workcache import digest_of
+
+_SCORED_AT_ONCE = 16
+
+
+class WhisperRecognizer:
+    """A Whisper-class checkpoint on one device."""
+
+    family: Family = "whisper"
+
+    def __init__(self, checkpoint: Checkpoint, device: str, dtype: Any, language: str | None, batch_size: int) -> None:
+        """Raises ModelError for a language that the checkpoint does not know."""
+        self.name = checkpoint.name
+        self.digest = digest_of("whisper greedy 1", checkpoint.digest, dtype, language)
+        self._model = checkpoint.model.to(device=device, dtype=dtype)
+        self._extractor = checkpoint.processor.feature_extractor
+        self._device, self._dtype, self._batch_size = device, dtype, batch_size
+        generation = checkpoint.model.generation_config.to_dict()
+        self._prompts = Prompts(checkpoint.processor.tokenizer, generation, language, checkpoint.name)
+        self._limit = new_tokens(checkpoint.config.max_target_positions, generation)
+        self._reader = TokenReader(checkpoint.processor.tokenizer)
+
+    def transcribe(self, clips: Sequence[Samples], nbest: int = 1) -> list[Transcript]:
+        """See `Recognizer.transcribe`. N-best scores are log-probabilities of whole token sequences."""
+        return transcribe_in_windows(
+            clips, self._extractor, self._batch_size, self._reader, lambda f: self._hear(f, nbest), nbest
+        )
+
+    def _hear(self, features: NDArray[np.float32], nbest: int) -> list[list[Heard]]:
+        """For each piece the greedy decoding, then those of a beam search."""
+        import torch
+
+        with torch.inference_mode():
+            states = self._model.get_encoder()(torch.from_numpy(features).to(self._device, self._dtype)).last_hidden_state
+            prompts = self._prompts.like(self._languages(states), len(features))
+            heard = [[best] for (best,) in self._decode(states, prompts, beams=1)]
+            if nbest > 1:
+                for greedy, beam in zip(heard, self._decode(states, prompts, beams=nbest), strict=True):
+                    greedy += beam
+            return heard
+
+    def _languages(self, states: Any) -> list[int]:
+        if not self._prompts.detects:
+            return []
+        from transformers.modeling_outputs import BaseModelOutput
+
+        ids: list[int] = self._model.detect_language(encoder_outputs=BaseModelOutput(states)).tolist()
+        return ids
+
+    def _decode(self, states: Any, prompts: list[list[int]], beams: int) -> list[list[Heard]]:
+        import torch
+        from transformers import GenerationMixin
+        from transformers.modeling_outputs import BaseModelOutput
+
+        prompt = torch.tensor(prompts, device=self._device)
+        start = prompt.shape[1]
+        sequences = GenerationMixin.generate(
+            self._model,
+            encoder_outputs=BaseModelOutput(states),  # a fresh one: generate() repeats what is in it for its beams
+            attention_mask=torch.ones(states.shape[:2], device=self._device),
+            decoder_input_ids=prompt,
+            do_sample=False,
+            num_beams=beams,
+            num_return_sequences=beams,
+            max_length=start + self._limit,
+            use_cache=True,
+        )
+        log_probs = self._score(states.repeat_interleave(beams, dim=0), sequences)[:, start - 1 :]
+        rows = [self._heard(ids, scores) for ids, scores in zip(sequences[:, start:].tolist(), log_probs.tolist(), strict=True)]
+        return [rows[first : first + beams] for first in range(0, len(rows), beams)]
+
+    def _score(self, states: Any, sequences: Any) -> Any:
+        """Log-probability of each token after the first, shape (sequences, tokens - 1), by one pass over all tokens."""
+        import torch
+        from transformers.modeling_outputs import BaseModelOutput
+
+        scores = []
+        for first in range(0, len(sequences), _SCORED_AT_ONCE):
+            part = slice(first, first + _SCORED_AT_ONCE)
+            output = self._model(
+                encoder_outputs=BaseModelOutput(states[part]),
+                decoder_input_ids=sequences[part, :-1],
+                use_cache=False,
+            )
+            logits = output.logits.float()
+            scores.append(logits.gather(-1, sequences[part, 1:, None])[..., 0] - logits.logsumexp(-1))
+        return torch.cat(scores)
+
+    def _heard(self, ids: list[int], log_probs: list[float]) -> Heard:
+        end = self._prompts.end
+        length = ids.index(end) + 1 if end in ids else len(ids)
+        return self._reader.heard(ids[:length], log_probs[:length], total=sum(log_probs[:length]), length=length)

@@ -1,0 +1,213 @@
+"""What a run prints at its end, for a person who has never read a metrics file: what was gained, how sure that is, what next.
+
+The figures come from `metrics/*.json` through `facts_of`; nothing is measured here.
+"""
+
+import math
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from attune.errors import DataError
+
+_WIDTH = 100
+_FEW_SPEAKERS = 10
+_TITLES = {"clean": "Clean recordings", "noisy": "Noisy recordings", "overall": "All recordings together"}
+
+
+@dataclass(frozen=True)
+class SliceFacts:
+    """One slice of `metrics/evaluate.json`: rates as fractions, the improvement in percentage points."""
+
+    utterances: int
+    speakers: int
+    base_wer: float
+    base_cer: float
+    base_error_samples: int
+    tuned_wer: float
+    tuned_cer: float
+    tuned_error_samples: int
+    improvement_points: float
+    improvement_low: float
+    improvement_high: float
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Everything the summary tells; None where a stage has not measured it."""
+
+    slices: Mapping[str, SliceFacts]
+    """By condition, with `overall` among them."""
+    confidence: float
+    trained: bool
+    """False where the base model had no errors to learn from and is released as it is."""
+    method: str | None
+    trained_utterances: int | None
+    replayed_utterances: int | None
+    trainable_share: float | None
+    validation_wer_before: float | None
+    validation_wer_after: float | None
+    engine: str | None
+    quantization: str | None
+    size_mb: float | None
+    parity_wer_increase_points: float | None
+    """How much higher the exported model's WER is than the tuned one's."""
+    identical_share: float | None
+    model_folder: Path
+    raw_folder: Path
+
+
+def facts_of(
+    evaluate: Mapping[str, Any], train: Mapping[str, Any], convert: Mapping[str, Any], *, model_folder: Path, raw_folder: Path
+) -> RunFacts:
+    """The facts out of the parsed `evaluate.json`, `train.json` and `convert_ct2.json`.
+
+    Raises DataError where the scores, or whether anything was trained, are missing; anything else that is missing is None.
+    """
+    try:
+        slices = {name: _slice_facts(evaluate[name]) for name in _TITLES if name == "overall" or name in evaluate}
+        confidence, trained = float(evaluate["confidence"]), bool(train["trained"])
+    except KeyError as error:
+        raise DataError(
+            f"the metrics of evaluate or train lack {error}; make them anew with: dvc repro --force evaluate"
+        ) from error
+    return RunFacts(
+        slices=slices,
+        confidence=confidence,
+        trained=trained,
+        method=train.get("method"),
+        trained_utterances=train.get("trained_utterances"),
+        replayed_utterances=train.get("replayed_utterances"),
+        trainable_share=train.get("trainable_share"),
+        validation_wer_before=train.get("validation_wer_before"),
+        validation_wer_after=train.get("validation_wer_after"),
+        engine=convert.get("engine"),
+        quantization=convert.get("quantization"),
+        size_mb=convert.get("size_mb"),
+        parity_wer_increase_points=convert.get("parity_wer_increase_points"),
+        identical_share=convert.get("identical_share"),
+        model_folder=model_folder,
+        raw_folder=raw_folder,
+    )
+
+
+def summary(facts: RunFacts) -> str:
+    """The text to print: plain, at most 100 columns wide, ending in a newline."""
+    sections = [
+        "SUMMARY: the base model and the tuned one on speakers held out from training\n" + "-" * _WIDTH,
+        *(_slice(title, facts.slices[name], facts) for name, title in _TITLES.items() if name in facts.slices),
+        _trust(facts),
+        _training(facts) + "\n" + _release(facts),
+        _next(facts),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _slice(title: str, part: SliceFacts, facts: RunFacts) -> str:
+    lines = [
+        f"{title}: {_count(part.utterances, 'utterance')} of {_count(part.speakers, 'speaker')}",
+        _scores("Base ", part.base_wer, part.base_cer, part.base_error_samples, part.utterances),
+    ]
+    if facts.trained and not math.isnan(part.improvement_points):
+        lines += [
+            _scores("Tuned", part.tuned_wer, part.tuned_cer, part.tuned_error_samples, part.utterances),
+            f"  Improvement: {_improvement(part, facts.confidence)}",
+            f"  {_verdict(part)}",
+        ]
+    return "\n".join(lines)
+
+
+def _scores(model: str, wer: float, cer: float, error_samples: int, utterances: int) -> str:
+    return f"  {model}  WER: {_rate(wer)}  CER: {_rate(cer)}  Error Samples: {error_samples}/{utterances}"
+
+
+def _improvement(part: SliceFacts, confidence: float) -> str:
+    interval = f"{confidence:.0%} interval {part.improvement_low:.2f} to {part.improvement_high:.2f}"
+    return f"{part.improvement_points:.2f} percentage points of WER ({interval})"
+
+
+def _verdict(part: SliceFacts) -> str:
+    if part.improvement_low > 0:
+        return "Better for certain: the whole interval lies above zero."
+    if part.improvement_high < 0:
+        return "Worse for certain: the whole interval lies below zero."
+    if part.improvement_low == part.improvement_high == 0:
+        return "No difference: both make the same number of errors in every recording."
+    return "Not certain: the interval includes zero, so this may be chance. More test recordings would tell."
+
+
+def _trust(facts: RunFacts) -> str:
+    overall = facts.slices["overall"]
+    tested = f"{_count(overall.speakers, 'speaker')} and {_count(overall.utterances, 'utterance')} were tested"
+    text = (
+        f"How far to trust this: {tested}, none of them heard in fine-tuning. The intervals tell what other sentences of these "
+        "speakers would give, not what other speakers would."
+    )
+    if overall.speakers < _FEW_SPEAKERS:
+        text += " So few speakers cannot tell how the model does on people in general: transcribe and hold out more of them."
+    return _wrap(text)
+
+
+def _training(facts: RunFacts) -> str:
+    if not facts.trained:
+        return _wrap(
+            "Training: nothing to train, as no usable error was found in the training recordings; the base model is released "
+            "as it is. More recordings, or ones that it finds harder, would give it something to learn."
+        )
+    share = f" ({facts.trainable_share:.2%} of the weights)" if facts.trainable_share is not None else ""
+    text = f"Training: {facts.method or 'fine-tuning'}{share}"
+    if facts.trained_utterances is not None:
+        text += f" on {_count(facts.trained_utterances, 'misheard utterance')}"
+    if facts.replayed_utterances:
+        text += f" and {facts.replayed_utterances} well-heard, against forgetting"
+    if facts.validation_wer_before is not None and facts.validation_wer_after is not None:
+        text += f"; validation WER {_rate(facts.validation_wer_before)} before, {_rate(facts.validation_wer_after)} after"
+    return _wrap(f"{text}.")
+
+
+def _release(facts: RunFacts) -> str:
+    size = f"{facts.size_mb:.1f} MB" if facts.size_mb is not None else None
+    made_of = ", ".join(part for part in (facts.engine, facts.quantization, size) if part)
+    return _wrap(f"Model to deploy: {facts.model_folder}{f' ({made_of})' if made_of else ''}. {_parity(facts)}")
+
+
+def _parity(facts: RunFacts) -> str:
+    increase, evaluated = facts.parity_wer_increase_points, "tuned" if facts.trained else "base"
+    if increase is None:
+        return f"Whether it says the same as the {evaluated} model was not measured."
+    same = f"; {facts.identical_share:.1%} of its texts are identical" if facts.identical_share is not None else ""
+    return f"Parity held: its WER is {increase:+.2f} percentage points from the {evaluated} model's{same}."
+
+
+def _next(facts: RunFacts) -> str:
+    return "\n".join(
+        (
+            "What to do next",
+            f"  your own recordings    put them into {facts.raw_folder} in place of what is there, then: dvc repro",
+            "  another setting        dvc exp run -S train.lora.rank=16, then compare: dvc exp show",
+            "  what a change brought  dvc metrics diff",
+        )
+    )
+
+
+def _slice_facts(content: Mapping[str, Any]) -> SliceFacts:
+    """JSON has null where a rate or a bound does not exist."""
+    return SliceFacts(**{field.name: _number(content[field.name]) for field in fields(SliceFacts)})
+
+
+def _number(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+def _rate(rate: float) -> str:
+    return "none" if math.isnan(rate) else f"{rate:.4f} ({rate:.2%})"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,79 @@
+"""Word and character errors of texts against references: one `Score` an utterance, and pools of them.
+
+Rates come from pooled counts only (`ErrorCounts.__add__`), never from a mean of rates. jiwer aligns; what counts as
+the same words is `text.normalize`'s decision. Intervals around these numbers are in `significance`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+import jiwer
+
+from attune.records import ErrorCounts, Score
+from attune.text import normalize
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A word of the reference that was heard as another one, and how often."""
+
+    reference: str
+    hypothesis: str
+    count: int
+
+
+def score(utterance_id: str, reference: str, hypothesis: str) -> Score:
+    """Counts the errors of `hypothesis` against `reference`, both normalised; the texts are kept as given.
+
+    Without a word in the reference every hypothesis word is an insertion; without one in the hypothesis every
+    reference word is a deletion; without any on either side there is no error. Spaces are characters, as in jiwer.
+    """
+    spoken, heard = normalize(reference), normalize(hypothesis)
+    return Score(
+        id=utterance_id,
+        reference=reference,
+        hypothesis=hypothesis,
+        words=_counts(jiwer.process_words(spoken, heard)),
+        characters=_counts(jiwer.process_characters(spoken, heard)),
+    )
+
+
+def pool(scores: Iterable[Score]) -> tuple[ErrorCounts, ErrorCounts]:
+    """The counts of all the words, and of all the characters, of `scores`."""
+    words, characters = ErrorCounts(), ErrorCounts()
+    for each in scores:
+        words, characters = words + each.words, characters + each.characters
+    return words, characters
+
+
+def by(scores: Iterable[Score], key: Callable[[Score], str]) -> dict[str, list[Score]]:
+    """The scores in slices that `key` names, slices in alphabetical order; pool each for its rate."""
+    slices: dict[str, list[Score]] = {}
+    for each in scores:
+        slices.setdefault(key(each), []).append(each)
+    return dict(sorted(slices.items()))
+
+
+def confusions(scores: Iterable[Score]) -> list[Confusion]:
+    """Every pair of words that was mistaken for each other, commonest first, then alphabetical."""
+    counts = Counter(chain.from_iterable(map(_substituted, scores)))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [Confusion(spoken, heard, count) for (spoken, heard), count in ordered]
+
+
+def _counts(aligned: jiwer.WordOutput | jiwer.CharacterOutput) -> ErrorCounts:
+    length = aligned.hits + aligned.substitutions + aligned.deletions
+    return ErrorCounts(aligned.substitutions, aligned.deletions, aligned.insertions, length)
+
+
+def _substituted(scored: Score) -> list[tuple[str, str]]:
+    aligned = jiwer.process_words(normalize(scored.reference), normalize(scored.hypothesis))
+    spoken, heard = aligned.references[0], aligned.hypotheses[0]
+    pairs: list[tuple[str, str]] = []
+    for chunk in aligned.alignments[0]:
+        if chunk.type == "substitute":
+            left, right = slice(chunk.ref_start_idx, chunk.ref_end_idx), slice(chunk.hyp_start_idx, chunk.hyp_end_idx)
+            pairs += zip(spoken[left], heard[right], strict=True)
+    return pairs

@@ -1,0 +1,61 @@
+"""Node `evaluate`: base and tuned model on the same held-out speakers, against human references only."""
+
+import time
+from pathlib import Path
+
+import click
+
+from attune.checkpoints import TRAINING_RECORD, tuned_checkpoint
+from attune.dataset import UTTERANCES, Sounds, read_utterances
+from attune.files import whole_folder, write_csv, write_json, write_jsonl
+from attune.lineage import check_lineage, record_lineage
+from attune.params import load_params
+from attune.recognizers.registry import open_recognizer
+from attune.recognizers.transcription import transcribe_corpus
+from attune.report.evaluation import evaluate, metrics, plot_rows
+from attune.workcache import WorkCache
+from stages._run import stage
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@stage
+@click.option("--prepared", type=_FOLDER, required=True)
+@click.option("--finetuned", type=_FOLDER, required=True)
+@click.option("--evaluated", type=_FOLDER, required=True)
+@click.option("--plot", type=_FILE, required=True)
+@click.option("--metrics", "metrics_file", type=_FILE, required=True)
+@click.option("--timing", type=_FILE, required=True)
+@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+def main(
+    prepared: Path, finetuned: Path, evaluated: Path, plot: Path, metrics_file: Path, timing: Path, params_file: Path
+) -> None:
+    """Writes the scores with intervals, both models' texts of every test utterance, and a plot's data."""
+    params = load_params(params_file)
+    model = params.model
+    start_s = time.monotonic()
+    check_lineage(finetuned, [prepared / UTTERANCES])
+    utterances = read_utterances(prepared)
+    tested = [u for u in utterances if u.split == "test" and u.reference is not None]
+    texts = []
+    for name in (model.name, tuned_checkpoint(finetuned)):
+        recognizer = open_recognizer(name, model)
+        heard, _ = transcribe_corpus(recognizer, tested, Sounds(prepared), WorkCache(), model.batch_size, params.stt_baseline.nbest)
+        texts.append({hypothesis.id: hypothesis.text for hypothesis in heard})
+    result = evaluate(utterances, *texts, params.evaluate)
+    with whole_folder(evaluated) as folder:
+        record_lineage(folder, finetuned, [finetuned / TRAINING_RECORD])
+        write_jsonl(folder / "utterances.jsonl", result.utterances)
+    write_csv(plot, ("condition", "model", "wer", "wer_low", "wer_high"), plot_rows(result))
+    write_json(metrics_file, metrics(result))
+    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60})
+    whole = result.slices[0]
+    click.echo(
+        f"evaluate: {whole.utterances} utterances of {whole.speakers} held-out speakers; "
+        f"WER {whole.base.words.rate:.2%} -> {whole.tuned.words.rate:.2%}."
+    )
+
+
+if __name__ == "__main__":
+    main()

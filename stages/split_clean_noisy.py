@@ -1,0 +1,42 @@
+"""Node `split_clean_noisy`: the user's recordings become a checked corpus, dealt by speaker."""
+
+from pathlib import Path
+
+import click
+
+from attune.commandline import one_line
+from attune.files import write_json
+from attune.intake import IntakeReport, metrics, prepare_corpus
+from attune.params import load_params
+from stages._run import stage
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@stage
+@click.option("--raw", type=_FOLDER, required=True)
+@click.option("--prepared", type=_FOLDER, required=True)
+@click.option("--metrics", "metrics_file", type=_FILE, required=True)
+@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+def main(raw: Path, prepared: Path, metrics_file: Path, params_file: Path) -> None:
+    """Writes 16 kHz mono shards, utterances.jsonl and rejected.jsonl, and the figures."""
+    report = prepare_corpus(raw, prepared, load_params(params_file).split_clean_noisy)
+    write_json(metrics_file, metrics(report))
+    for warning in report.warnings:
+        click.echo(one_line(f"split_clean_noisy: warning: {warning}"), err=True)
+    click.echo(_sentence(report, prepared))
+
+
+def _sentence(report: IntakeReport, prepared: Path) -> str:
+    figures = metrics(report)
+    sides = ", ".join(f"{side} {figures[side]['speakers']}" for side in ("train", "validation", "test"))
+    lost = f"rejected {figures['rejected']} (see {prepared / 'rejected.jsonl'})" if report.rejected else "nothing rejected"
+    return (
+        f"split_clean_noisy: {figures['utterances']} utterances ({figures['hours']:.2f} h) "
+        f"of {figures['speakers']} speakers: {sides}; {lost}."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The real graph on a small demo corpus, in a copy of the project: it ends well, and a second run has nothing to do."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import ctranslate2
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ["split_clean_noisy", "stt_baseline", "llm_gold", "select_errors", "train", "evaluate", "convert_ct2"]
+SMALL = {"train.epochs": 1, "train.evaluations_per_epoch": 1, "evaluate.bootstrap_samples": 200}
+
+
+class Project:
+    """A copy of the project with a git repository of its own and a work cache of its own."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "ATTUNE_CACHE": str(cache),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+        files = self._git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+        assert "dvc.yaml" in files
+        for name in files:
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        self._git(folder, "init", "--quiet")
+        self.commit("a project")
+
+    def commit(self, message: str) -> None:
+        self._git(self.folder, "add", "--all")
+        who = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+        self._git(self.folder, *who, "commit", "--quiet", "--message", message)
+
+    def run(self, *command: str, expect: int = 0) -> str:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def metrics(self, stage: str) -> dict[str, object]:
+        content: dict[str, object] = json.loads((self.folder / "metrics" / f"{stage}.json").read_text())
+        return content
+
+    def _git(self, folder: Path, *arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    made = Project(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("cache"))
+    params = (made.folder / "params.yaml").read_text()
+    for key, value in SMALL.items():
+        params = _with(params, key, value)
+    (made.folder / "params.yaml").write_text(params)
+    made.run("attune", "demo", "corpus", "--speakers", "18", "--clean", "3", "--noisy", "4")
+    made.commit("small settings")
+    made.run("dvc", "repro")
+    return made
+
+
+def test_every_stage_leaves_its_metrics_and_its_lock_entry(project: Project) -> None:
+    lock = yaml.safe_load((project.folder / "dvc.lock").read_text())
+    assert list(lock["stages"]) == STAGES
+    for stage in STAGES:
+        assert project.metrics(stage)
+
+
+def test_a_second_run_has_nothing_to_do(project: Project) -> None:
+    said = project.run("dvc", "repro")
+    assert "Data and pipelines are up to date." in said
+    assert "Running stage" not in said
+
+
+def test_the_graph_is_a_line(project: Project) -> None:
+    edges = [line for line in project.run("dvc", "dag", "--dot").splitlines() if "->" in line]
+    assert len(edges) == len(STAGES) - 1
+
+
+def test_no_test_speaker_is_selected_for_training(project: Project) -> None:
+    read = lambda path: [json.loads(line) for line in (project.folder / path).read_text().splitlines()]  # noqa: E731
+    tested = {u["id"] for u in read("data/prepared/utterances.jsonl") if u["split"] == "test"}
+    chosen = {s["id"] for side in ("train", "validation") for s in read(f"data/selected/{side}.jsonl")}
+    assert tested
+    assert chosen
+    assert not tested & chosen
+
+
+def test_the_exported_model_loads_and_transcribes(project: Project) -> None:
+    assert ctranslate2.contains_model(str(project.folder / "models" / "ct2"))
+    recording = next(iter(sorted((project.folder / "data" / "raw" / "clean").rglob("*.wav"))))
+    said = project.run("attune", "transcribe", str(recording))
+    heard = said.strip().splitlines()[-1].split("\t")[1].split()
+    assert len(set(heard) & set(recording.with_suffix(".txt").read_text().split())) > 0
+
+
+def test_the_summary_tells_what_came_out(project: Project) -> None:
+    said = project.run("attune", "summary")
+    for part in ("WER: 0.", "Error Samples: ", "percentage points", "models/ct2", "dvc exp run"):
+        assert part in said
+
+
+def test_metrics_plots_and_experiments_can_be_read(project: Project) -> None:
+    assert "improvement_points" in project.run("dvc", "metrics", "show", "--md")
+    project.run("dvc", "plots", "show", "-o", "shown")
+    assert (project.folder / "shown" / "index.html").is_file()
+    assert "train.lora.rank" in project.run("dvc", "exp", "show", "--csv")
+
+
+def test_an_unknown_param_stops_the_graph_in_one_line(project: Project) -> None:
+    params = project.folder / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("  epochs: 1", "  epoch: 1").replace("nbest: 5", "nbest: 500"))
+    said = project.run(sys.executable, "-m", "stages.train", *_train_options(), expect=2)
+    params.write_text(before)
+    assert "train.epoch: unknown key" in said
+    assert "train.epochs: missing" in said
+    assert "stt_baseline.nbest" in said
+    assert "Traceback" not in said
+
+
+def _train_options() -> list[str]:
+    names = ("prepared", "selected", "finetuned", "work", "curve", "metrics", "timing")
+    return [part for name in names for part in (f"--{name}", f"x/{name}")]
+
+
+def _with(params: str, key: str, value: object) -> str:
+    """params.yaml with one leaf `section.key` set."""
+    section, leaf = key.split(".")
+    head, tail = params.split(f"\n{section}:\n")
+    lines = tail.splitlines()
+    number = next(n for n, line in enumerate(lines) if line.startswith(f"  {leaf}:"))
+    lines[number] = f"  {leaf}: {value}"
+    return f"{head}\n{section}:\n" + "\n".join(lines) + "\n"

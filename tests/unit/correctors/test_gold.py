@@ -1,0 +1,132 @@
+"""Who wins, who is believed, and who waits for a person."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from attune.correctors.blind_check import blind_sample
+from attune.correctors.gold import GoldReport, make_gold, metrics
+from attune.correctors.protocol import Corrector, Item, Proposal
+from attune.correctors.references import References
+from attune.errors import DataError, GoldError
+from attune.params import GuardParams
+from attune.records import Gold, GoldSource
+
+MakeItem = Callable[..., Item]
+
+GUARDS = GuardParams(max_edit_ratio=0.6, max_length_ratio=2.0)
+
+
+class Says:
+    """A corrector that answers from a list and remembers what it was asked."""
+
+    name = "says"
+    digest = "says-1"
+
+    def __init__(self, answers: dict[str, str | None], source: GoldSource = "llm") -> None:
+        self.source: GoldSource = source
+        self.answers, self.asked = answers, list[str]()
+
+    def propose(self, items: Sequence[Item]) -> list[Proposal]:
+        self.asked += [item.utterance.id for item in items]
+        known = [item.utterance.id for item in items if item.utterance.id in self.answers]
+        return [Proposal(name, self.answers[name], "told" if self.answers[name] else "no_idea", "maybe") for name in known]
+
+
+def test_a_human_reference_wins_over_what_was_heard_and_proposed(make_item: MakeItem) -> None:
+    report = _make([make_item("x", "too tablets", "Two tablets!")], Says({"x": "blue tablets"}))
+    assert report.golds == (Gold("x", "Two tablets!", "human", "reference"),)
+
+
+def test_a_change_inside_the_bounds_is_gold_of_the_correctors_kind(make_item: MakeItem) -> None:
+    gold = _make([make_item("x", "too tablets")], Says({"x": "two tablets"})).golds[0]
+    assert (gold.text, gold.source, gold.why) == ("two tablets", "llm", "told")
+
+
+def test_the_same_words_are_unchanged(make_item: MakeItem) -> None:
+    gold = _make([make_item("x", "Two tablets.")], Says({"x": "two tablets"})).golds[0]
+    assert (gold.text, gold.source) == ("two tablets", "unchanged")
+
+
+def test_a_proposal_that_a_guard_refuses_is_quarantined_under_its_name_and_kept(make_item: MakeItem) -> None:
+    report = _make([make_item("x", "two tablets")], Says({"x": "thanks for watching"}))
+    gold = report.golds[0]
+    assert (gold.text, gold.source, gold.proposal) == (None, "quarantined", "thanks for watching")
+    assert metrics(report)["quarantined"] == {"edit_ratio": 1}
+
+
+def test_an_empty_text_is_never_gold(make_item: MakeItem) -> None:
+    report = _make([make_item("x", "")], Says({"x": "..."}))
+    assert (report.golds[0].text, metrics(report)["quarantined"]) == (None, {"empty": 1})
+
+
+def test_no_belief_and_no_answer_are_quarantined_apart(make_item: MakeItem) -> None:
+    report = _make([make_item("x", "a"), make_item("y", "b")], Says({"x": None}))
+    assert metrics(report)["quarantined"] == {"no_answer": 1, "no_idea": 1}
+    assert report.golds[0].proposal == "maybe"
+
+
+def test_a_test_utterance_is_never_shown_to_the_corrector(make_item: MakeItem) -> None:
+    corrector = Says({"r": "x", "n": "x", "t": "two"})
+    items = [make_item("r", "x", "truth", "test"), make_item("n", "x", None, "test"), make_item("t", "two")]
+    report = _make(items, corrector)
+    assert corrector.asked == ["t"]
+    assert [(g.source, g.why) for g in report.golds[:2]] == [("human", "reference"), ("quarantined", "test_without_reference")]
+
+
+def test_where_everything_is_transcribed_the_corrector_is_not_asked(make_item: MakeItem) -> None:
+    corrector = Says({})
+    report = _make([make_item(f"{n}", "a", "b") for n in range(50)], corrector)
+    assert corrector.asked == []
+    assert report.blind_check is None
+    assert metrics(report)["share_with_gold"] == 1.0
+
+
+def test_the_blind_check_scores_the_corrector_where_a_person_knows_better(make_item: MakeItem) -> None:
+    items = [make_item(f"known-{n}", "one tow three four", "one two three four") for n in range(60)]
+    blind = [u.id for u in blind_sample([item.utterance for item in items])]
+    assert len(blind) >= 3
+    corrector = Says(dict.fromkeys(blind, "one two three four") | {"x": "a", blind[0]: None})
+    report = _make([*items, make_item("x", "a")], corrector)
+    assert sorted(corrector.asked) == sorted(["x", *blind])
+    check = report.blind_check
+    assert check is not None
+    assert (check.utterances, check.accepted, check.changed) == (len(blind), len(blind) - 1, len(blind) - 1)
+    assert (check.stt_wer, check.gold_wer, check.stt_wer_all) == (0.25, 0.0, 0.25)
+    assert {gold.source for gold in report.golds[:-1]} == {"human"}
+
+
+def test_review_puts_confident_disagreement_first_and_the_test_split_last(make_item: MakeItem) -> None:
+    sure, unsure = make_item("sure", "two tablets"), make_item("unsure", "too tablets")
+    sure = Item(sure.utterance, type(sure.hypothesis)("sure", "two tablets", 0.9))
+    silent, test = make_item("silent", "x"), make_item("test", "x", None, "test")
+    report = _make([test, silent, unsure, sure], Says({"sure": "quite different words", "unsure": "also other words"}))
+    assert [waiting.id for waiting in report.review] == ["sure", "unsure", "silent", "test"]
+    assert report.review[0].source == "clean/sure.wav"
+
+
+def test_references_alone_leave_the_rest_for_review(make_item: MakeItem) -> None:
+    report = _make([make_item("x", "a", "A"), make_item("y", "b")], References())
+    assert metrics(report)["sources"] == {"human": 1, "quarantined": 1}
+    assert metrics(report)["quarantined"] == {"no_reference": 1}
+    assert metrics(report)["share_with_gold"] == 0.5
+
+
+def test_references_without_any_transcript_stop_the_stage(make_item: MakeItem) -> None:
+    with pytest.raises(GoldError, match="none of 1 recordings"):
+        _make([make_item("x", "a")], References())
+
+
+def test_an_utterance_without_a_hypothesis_is_a_data_error(make_item: MakeItem) -> None:
+    item = make_item("x", "a")
+    with pytest.raises(DataError, match="1 of 1"):
+        make_gold([item.utterance], [], Says({}), GUARDS)
+
+
+def test_nothing_in_is_nothing_out() -> None:
+    report = _make([], Says({}))
+    assert (report.golds, report.blind_check, metrics(report)["share_with_gold"]) == ((), None, None)
+
+
+def _make(items: Sequence[Item], corrector: Corrector) -> GoldReport:
+    return make_gold([i.utterance for i in items], [i.hypothesis for i in items], corrector, GUARDS)
