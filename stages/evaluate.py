@@ -41,9 +41,12 @@ def main(
     texts = []
     for name in (model.name, tuned_checkpoint(finetuned)):
         recognizer = open_recognizer(name, model)
-        heard, _ = transcribe_corpus(recognizer, tested, Sounds(prepared), WorkCache(), model.batch_size, params.stt_baseline.nbest)
+        heard, _ = transcribe_corpus(
+            recognizer, tested, Sounds(prepared), WorkCache(), model.batch_size, params.stt_baseline.nbest
+        )
         texts.append({hypothesis.id: hypothesis.text for hypothesis in heard})
-    result = evaluate(utterances, *texts, params.evaluate)
+    base, tuned = texts
+    result = evaluate(utterances, base, tuned, params.evaluate)
     with whole_folder(evaluated) as folder:
         record_lineage(folder, finetuned, [finetuned / TRAINING_RECORD])
         write_jsonl(folder / "utterances.jsonl", result.utterances)

@@ -49,7 +49,16 @@ def main(
         record_lineage(folder, selected, [selected / "train.jsonl", selected / "validation.jsonl"])
         write_training_record(folder, TrainingRecord(model.name, model.revision, method, checkpoint.family))
     write_csv(curve, ("step", "loss", "validation_wer"), report.curve_rows())
-    write_json(metrics, {"method": method, "trained": bool(errors), "error_utterances": errors, "replayed_utterances": len(chosen) - errors, **report.metrics()})
+    write_json(
+        metrics,
+        {
+            "method": method,
+            "trained": bool(errors),
+            "error_utterances": errors,
+            "replayed_utterances": len(chosen) - errors,
+            **report.metrics(),
+        },
+    )
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60})
     if errors:
         click.echo(f"train: {method} on {report.trained_utterances} utterances in {report.steps} steps; {report.verdict()}.")

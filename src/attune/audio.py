@@ -46,7 +46,7 @@ def read_audio(path: Path, longest_s: float = math.inf) -> Samples:
     """Mean of all channels at 16 kHz, float32, shape (time,).
 
     Raises UnusableAudio: unreadable, empty_file, not_audio, truncated, nan, or too_long. At most `longest_s` seconds
-    are ever decoded, so an endless file costs no more than a long one.
+    are ever decoded (all, if not given), so an endless file costs no more than a long one.
     """
     try:
         head, size = _head(path), path.stat().st_size
@@ -101,7 +101,9 @@ def _from_libsndfile(path: Path, longest_s: float) -> tuple[NDArray[np.float32],
     except soundfile.SoundFileError:
         return _from_ffmpeg(path, longest_s)
     with sound:
-        rate_hz, frames = sound.samplerate, sound.frames if sound.frames < _UNKNOWN_FRAMES else 0
+        if sound.frames > _UNKNOWN_FRAMES:  # of a streamed FLAC; soundfile cannot read to an end that it does not know
+            return _from_ffmpeg(path, longest_s)
+        rate_hz, frames = sound.samplerate, sound.frames
         _check_rate(path, rate_hz)
         _check_length(path, frames / rate_hz, longest_s)
         _check_whole(path, sound.extra_info)

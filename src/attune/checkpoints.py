@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from attune.files import write_json
 Family = Literal["whisper", "ctc"]
 TuningMethod = Literal["lora", "full", "none"]
 
-ADAPTERS, MODEL = "lora_adapters", "model"
+_PLACES: dict[TuningMethod, str] = {"lora": "lora_adapters", "full": "model"}
 """Where below a tuned folder the result of each method lies."""
 TRAINING_RECORD = "training.json"
 """The file in a tuned folder that says what it was made from."""
@@ -60,6 +60,8 @@ class TrainingRecord:
     revision: str | None
     method: TuningMethod
     family: Family
+    weights_digest: str | None = None
+    """Of what was learnt, so that the record changes with it; `write_training_record` fills it in."""
 
 
 def load_checkpoint(name: str, revision: str | None) -> Checkpoint:
@@ -104,7 +106,7 @@ def tuned_checkpoint(folder: Path) -> str:
     record = read_training_record(folder)
     if record.method == "none":
         return record.base
-    return str(folder / (ADAPTERS if record.method == "lora" else MODEL))
+    return str(folder / _PLACES[record.method])
 
 
 def read_training_record(folder: Path) -> TrainingRecord:
@@ -113,12 +115,15 @@ def read_training_record(folder: Path) -> TrainingRecord:
     try:
         return TrainingRecord(**content)
     except TypeError as error:
-        raise ModelError(f"{folder / TRAINING_RECORD} is not a training record ({error}); run: dvc repro --force train") from error
+        raise ModelError(
+            f"{folder / TRAINING_RECORD} is not a training record ({error}); run: dvc repro --force train"
+        ) from error
 
 
 def write_training_record(folder: Path, record: TrainingRecord) -> None:
-    """Says in `folder` what its model was made from."""
-    write_json(folder / TRAINING_RECORD, asdict(record))
+    """Says in `folder`, which holds what was learnt, what it was made from."""
+    learnt = None if record.method == "none" else files_digest(folder / _PLACES[record.method])
+    write_json(folder / TRAINING_RECORD, asdict(replace(record, weights_digest=learnt)))
 
 
 def files_digest(folder: Path) -> str:
@@ -132,13 +137,27 @@ def files_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keeps transformers from drawing its bars for loading and saving between our own lines."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _load_base(name: str, folder: Path) -> Checkpoint:
     family, model_class, processor_class = _kind(folder)
     _require_files(folder)
     import torch
     import transformers
 
-    with _usable(folder), _quiet():
+    with _usable(folder), without_bars():
         processor = getattr(transformers, processor_class).from_pretrained(folder, local_files_only=True)
         model, loading = getattr(transformers, model_class).from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
@@ -163,7 +182,7 @@ def _merged(name: str, folder: Path, revision: str | None) -> Checkpoint:
     base = load_checkpoint(base_name, config.get("revision") or revision)
     from peft import PeftModel
 
-    with _usable(folder), _quiet():
+    with _usable(folder), without_bars():
         model = PeftModel.from_pretrained(base.model, folder).merge_and_unload()
     digest = hashlib.sha256(f"{base.digest} {files_digest(folder)}".encode()).hexdigest()
     return Checkpoint(name, base.family, base.config, model.eval(), base.processor, digest)
@@ -212,20 +231,6 @@ def _usable(folder: Path) -> Iterator[None]:
         yield
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
         raise ModelError(f"{folder} cannot be loaded, a file in it is damaged or does not fit: {_one_line(error)}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No weight-loading bars between our own lines."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _one_line(error: BaseException) -> str:

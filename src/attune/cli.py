@@ -77,15 +77,14 @@ def corpus(if_empty: bool, speakers: int, clean_each: int, noisy_each: int, seed
 @demo.command()
 @click.argument("kind", type=click.Choice(sorted(_MODELS)))
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where to; default: the shipped model's place.")
-@click.option("--steps", type=click.IntRange(min=1), default=8000, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-def pretrain(kind: str, folder: Path | None, steps: int, threads: int) -> None:
+def pretrain(kind: str, folder: Path | None, threads: int) -> None:
     """Trains one of the shipped tiny models anew, from fixed seeds (about 45 minutes on one core), and measures it."""
     from attune.operations.pretrain import pretrain
 
     target = folder or _MODELS[kind]
     work = Path(".attune") / "pretraining" / kind
-    card = pretrain("whisper" if kind == "whisper" else "ctc", target, work, steps, threads)
+    card = pretrain("whisper" if kind == "whisper" else "ctc", target, work, threads)
     click.echo(f"demo pretrain: {card}")
 
 

@@ -81,6 +81,8 @@ def read_jsonl(path: Path, kind: type[R]) -> list[R]:
 def _build(kind: Any, content: Any) -> Any:
     """Dataclasses and tuples of them out of parsed JSON, by their type hints."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(content, Mapping):
+            raise TypeError("it is not an object of keys and values")
         hints = get_type_hints(kind)
         return kind(**{name: _build(hints[name], value) for name, value in content.items()})
     if get_origin(kind) is tuple:

@@ -61,6 +61,7 @@ def prepare_corpus(raw: Path, prepared: Path, params: SplitParams) -> IntakeRepo
     """
     _check_apart(raw, prepared)
     inventory = take_inventory(raw)
+    splitting.check_speakers((r.speaker for r in inventory.recordings), params)
     clips, refused = _decode_all(inventory.recordings, params)
     clips, doubles = _without_doubles(clips)
     if not clips:

@@ -27,7 +27,9 @@ def check_lineage(parent: Path, read_from: Iterable[Path]) -> None:
     pinned = read_lineage(parent)
     for path in read_from:
         if not path.exists():
-            raise DataError(f"{path} is missing; fetch what the graph made: dvc checkout {path.parent} (or dvc pull {path.parent})")
+            raise DataError(
+                f"{path} is missing; fetch what the graph made: dvc checkout {path.parent} (or dvc pull {path.parent})"
+            )
         if pinned.get(path.name) != _digest(path):
             raise DataError(f"{path} is not what {parent} was made from; bring them together again: dvc repro")
 

@@ -110,7 +110,7 @@ class SelectionParams(_Section):
 
 class LoraParams(_Section):
     rank: Annotated[int, Field(ge=1, le=512)]
-    alpha: Annotated[float, Field(gt=0)]
+    alpha: Positive
     dropout: Annotated[float, Field(ge=0, le=0.9)]
 
 

@@ -30,16 +30,34 @@ class Deal:
 def deal(speaker_of: Mapping[str, str], params: SplitParams) -> Deal:
     """Sides for utterances, given each one's speaker by utterance id. Nobody on the test side is heard on another.
 
-    Raises DataError for fewer than two speakers, and for names in `test_speakers` or `validation_speakers` that nobody bears.
+    Raises DataError as `check_speakers` does.
     """
     speakers = sorted(set(speaker_of.values()))
-    _check_speakers(speakers, params)
+    check_speakers(speakers, params)
     by_utterance = params.validation_unit == "utterance" and not params.validation_speakers
     side_of, warnings = _deal_speakers(speakers, params, by_utterance)
     split_of = {utterance_id: side_of[speaker] for utterance_id, speaker in speaker_of.items()}
     if by_utterance and params.shares.validation > 0:
         split_of.update(dict.fromkeys(_validation_utterances(split_of, params), "validation"))
     return Deal(split_of, (*warnings, *_limits_of_the_test(side_of)))
+
+
+def check_speakers(names: Iterable[str], params: SplitParams) -> None:
+    """Raises DataError where no deal is possible: one speaker, names in params that nobody bears, nobody left to train on."""
+    speakers = sorted(set(names))
+    if len(speakers) < 2:
+        raise DataError(
+            f"held-out speakers need at least two speakers; the recordings name {len(speakers)}: {', '.join(speakers)}; "
+            "give each person a folder (clean/anna/x.wav, noisy/ben/y.wav), "
+            "or list audio, text and speaker in metadata.csv or manifest.jsonl"
+        )
+    for key, names in (("test_speakers", params.test_speakers), ("validation_speakers", params.validation_speakers)):
+        unknown = sorted(set(names) - set(speakers))
+        if unknown:
+            known = ", ".join(speakers)
+            raise DataError(f"split_clean_noisy.{key} names {unknown}, but the speakers are: {known}")
+    if not set(speakers) - set(params.test_speakers) - set(params.validation_speakers):
+        raise DataError("test_speakers and validation_speakers name every speaker; leave at least one to train on")
 
 
 def check_leakage(utterances: Iterable[Utterance], validation_unit: Literal["speaker", "utterance"]) -> None:
@@ -60,22 +78,6 @@ def check_leakage(utterances: Iterable[Utterance], validation_unit: Literal["spe
 def position(salt: str, name: str) -> float:
     """A stable place in [0, 1) for a name: SHA-256 of salt and name, its first 64 bits as a fraction."""
     return int.from_bytes(hashlib.sha256(f"{salt}\0{name}".encode()).digest()[:8], "big") / 2**64
-
-
-def _check_speakers(speakers: list[str], params: SplitParams) -> None:
-    if len(speakers) < 2:
-        raise DataError(
-            f"held-out speakers need at least two speakers; the usable recordings name {len(speakers)}: {', '.join(speakers)}; "
-            "give each person a folder (clean/anna/x.wav, noisy/ben/y.wav), "
-            "or list audio, text and speaker in metadata.csv or manifest.jsonl"
-        )
-    for key, names in (("test_speakers", params.test_speakers), ("validation_speakers", params.validation_speakers)):
-        unknown = sorted(set(names) - set(speakers))
-        if unknown:
-            known = ", ".join(speakers)
-            raise DataError(f"split_clean_noisy.{key} names {unknown}, but the speakers with usable recordings are: {known}")
-    if not set(speakers) - set(params.test_speakers) - set(params.validation_speakers):
-        raise DataError("test_speakers and validation_speakers name every speaker; leave at least one to train on")
 
 
 def _deal_speakers(speakers: list[str], params: SplitParams, by_utterance: bool) -> tuple[dict[str, Split], list[str]]:

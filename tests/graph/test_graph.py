@@ -2,6 +2,7 @@
 
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ LAYERS: list[set[str]] = [
     {"errors", "records"},
     {"params", "files", "progress", "dataset", "audio", "text", "workcache", "lineage"},
     {
-        "splitting", "scoring", "significance", "selection", "guards", "intake", "ngram", "ctc_decoding", "lexicon_decoding",
+        "splitting", "intake", "layouts", "manifests", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding",
+        "lexicon_decoding",
     },
     {"devices", "checkpoints"},
     {"recognizers", "correctors", "finetuning", "export"},
@@ -44,7 +46,7 @@ def test_each_stage_has_description_script_params_outs_and_metrics(graph: dict[s
     assert (ROOT / "stages" / f"{name}.py").is_file()
     assert name in stage["params"]
     assert stage["outs"]
-    assert [list(m)[0] for m in stage["metrics"]] == [f"${{paths.metrics}}/{name}.json"]
+    assert [next(iter(m)) for m in stage["metrics"]] == [f"${{paths.metrics}}/{name}.json"]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -74,18 +76,17 @@ def test_the_stages_form_one_line(graph: dict[str, Any]) -> None:
         for out in made_by
         if dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/")
     }
-    assert edges == set(zip(STAGES, STAGES[1:], strict=False))
+    assert edges == set(pairwise(STAGES))
 
 
 def test_every_params_section_is_declared_and_used(graph: dict[str, Any]) -> None:
     sections = set(yaml.safe_load((ROOT / "params.yaml").read_text()))
     assert sections == {*STAGES, "model", "paths"}
     for name in STAGES:
-        script = (ROOT / "stages" / f"{name}.py").read_text()
-        for section in graph["stages"][name]["params"]:
-            assert re.search(rf"\bparams\.{section}\b", script), f"stages/{name}.py does not use params.{section}"
-        used = set(re.findall(r"\bparams\.(\w+)", script)) & sections
-        assert used <= set(graph["stages"][name]["params"]), f"dvc.yaml: {name} uses undeclared params {used}"
+        script = ROOT / "stages" / f"{name}.py"
+        sources = [script, *(f for f in direct_imports(script) if f.parent.name == "operations")]
+        used = {section for f in sources for section in re.findall(r"\b(?:params|load_params\(\w+\))\.(\w+)", f.read_text())} & sections
+        assert used == set(graph["stages"][name]["params"]), f"dvc.yaml: the params of {name} are not the sections it uses"
 
 
 def test_every_params_key_has_a_comment() -> None:
@@ -104,7 +105,13 @@ def test_no_output_path_is_written_in_python(graph: dict[str, Any]) -> None:
     paths = yaml.safe_load((ROOT / "params.yaml").read_text())["paths"].values()
     sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
     assert len(sources) > 30
-    fixed = [f"{s.name}: {p}" for s in sources for p in paths for q in "\"'" if f"{q}{p}{q}" in s.read_text() or f"{q}{p}/" in s.read_text()]
+    fixed = [
+        f"{s.name}: {p}"
+        for s in sources
+        for p in paths
+        for q in "\"'"
+        if f"{q}{p}{q}" in s.read_text() or f"{q}{p}/" in s.read_text()
+    ]
     assert not fixed
 
 

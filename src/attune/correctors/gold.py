@@ -55,7 +55,7 @@ def make_gold(
     where an utterance was not transcribed by the baseline.
     """
     items = _pair(utterances, hypotheses)
-    asked = [items[u.id] for u in utterances if not u.reference and u.split != "test"]
+    asked = [items[u.id] for u in utterances if _is_open(u)]
     blind = [items[u.id] for u in blind_sample(utterances)] if asked else []
     answers = _judge([*asked, *blind], corrector, guards)
     golds = tuple(_human(u) or (answers[u.id] if u.split != "test" else _untested(u)) for u in utterances)
@@ -73,6 +73,11 @@ def make_gold(
         believed=believed,
         blind_check=check_blind(blind, answers) if blind else None,
     )
+
+
+def needs_corrector(utterances: Iterable[Utterance]) -> bool:
+    """Whether there is a recording outside the test split that nobody transcribed."""
+    return any(map(_is_open, utterances))
 
 
 def metrics(report: GoldReport) -> dict[str, Any]:
@@ -118,6 +123,10 @@ def _believe(item: Item, proposal: Proposal, corrector: Corrector, guards: Guard
         return Gold(name, None, "quarantined", f"{refusal.guard}: {refusal.reason}", proposal.text)
     same = normalize(heard) == normalize(proposal.text)
     return Gold(name, proposal.text, "unchanged" if same else corrector.source, proposal.why)
+
+
+def _is_open(utterance: Utterance) -> bool:
+    return not utterance.reference and utterance.split != "test"
 
 
 def _human(utterance: Utterance) -> Gold | None:

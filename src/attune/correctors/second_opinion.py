@@ -24,10 +24,19 @@ Witness = Callable[[Sequence[Item]], list[tuple[Alternative, ...]]]
 
 def own_texts(utterances: Sequence[Utterance], glossary: Iterable[str]) -> list[list[str]]:
     """The normalised texts that the second opinion may know: references of the train split but for the blind sample, and
-    the glossary's lines. Never a text of the test or validation split."""
+    the glossary's lines. Never a text of the test or validation split.
+
+    Raises GoldError where there is none: without words of the user's there is no second opinion.
+    """
     blind = {utterance.id for utterance in blind_sample(utterances)}
     read = [u.reference for u in utterances if u.split == "train" and u.reference and u.id not in blind]
-    return sorted(text for line in (*read, *glossary) if (text := words(line)))
+    texts = sorted(text for line in (*read, *glossary) if (text := words(line)))
+    if not texts:
+        raise GoldError(
+            "llm_gold.corrector second_opinion needs your own words, and found none: transcribe some recordings of the train "
+            "split, or name a file with your terms and phrases as llm_gold.glossary in params.yaml"
+        )
+    return texts
 
 
 def baseline_alternatives(items: Sequence[Item]) -> list[tuple[Alternative, ...]]:
@@ -50,15 +59,7 @@ class SecondOpinion:
         params: SecondOpinionParams,
         ears: str,
     ) -> None:
-        """`sound` gives an utterance's samples by its id; `ears` is the digest of both recognisers.
-
-        Raises GoldError where there are no texts: without words of the user's there is no second opinion.
-        """
-        if not texts:
-            raise GoldError(
-                "llm_gold.corrector second_opinion needs your own words, and found none: transcribe some recordings of the "
-                "train split, or name a file with your terms and phrases as llm_gold.glossary in params.yaml"
-            )
+        """`sound` gives an utterance's samples by its id; `ears` is the digest of both recognisers."""
         self._emissions, self._sound, self._witness, self._params = emissions, sound, witness, params
         self._model = TrigramModel(texts)
         self._lexicon: Lexicon | None = None

@@ -10,7 +10,7 @@ Samples = NDArray[np.float32]
 def add_noise(speech: Samples, noise: Samples, snr_db: float) -> Samples:
     """`speech` with `noise` scaled so that the ratio of their mean powers is `snr_db`."""
     gain = np.sqrt(_power(speech) / (_power(noise) * 10 ** (snr_db / 10)))
-    return (speech + gain * noise).astype(np.float32)
+    return np.asarray(speech + gain * noise, dtype=np.float32)
 
 
 def coloured_noise(count: int, slope: float, rng: np.random.Generator) -> Samples:
@@ -25,7 +25,7 @@ def hum(count: int, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
     time_s = np.arange(count) / sample_rate_hz
     base_hz = rng.choice([50.0, 60.0, 97.0])
     tones = sum(np.sin(2 * np.pi * base_hz * k * time_s + rng.uniform(0, 6.3)) / k for k in range(1, 12))
-    return (tones + 2.0 * coloured_noise(count, 1.0, rng)).astype(np.float32)
+    return np.asarray(tones + 2.0 * coloured_noise(count, 1.0, rng), dtype=np.float32)
 
 
 def wind(count: int, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
@@ -56,7 +56,7 @@ def alarm(count: int, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
 def babble(voices: list[Samples], count: int, rng: np.random.Generator) -> Samples:
     """Several people at once: each recording from a random start, wrapped to `count` samples, summed."""
     tracks = [np.resize(np.roll(v, int(rng.integers(v.size))), count) for v in voices]
-    return np.sum(tracks, axis=0, dtype=np.float32)
+    return np.asarray(np.sum(tracks, axis=0), dtype=np.float32)
 
 
 def reverberate(speech: Samples, sample_rate_hz: int, rt60_s: float, rng: np.random.Generator) -> Samples:

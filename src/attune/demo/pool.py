@@ -93,7 +93,7 @@ def _floats(spoken: Spoken) -> NDArray[np.float32]:
 def _resampled(samples: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
     """Faster or slower by linear interpolation; pitch and formants move along, as with another body."""
     positions = np.arange(0, samples.size - 1, speed)
-    return np.interp(positions, np.arange(samples.size), samples).astype(np.float32)
+    return np.asarray(np.interp(positions, np.arange(samples.size), samples), dtype=np.float32)
 
 
 def _trim(samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -38,19 +38,26 @@ Draw = Callable[[int], tuple[Samples, str, float, float]]
 
 WINDOW_S = 5
 _HOP = 250
+_SAVE_STEPS = 500
 _TIMESTAMP_SHARE = 0.2
 _LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How long and how fast: AdamW with `learning_rate` at its peak after the warm-up, then a cosine to nothing."""
+class Round:
+    """`steps` of AdamW: 8% warm-up to `learning_rate`, then a cosine to nothing."""
 
     steps: int
-    batch_size: int
     learning_rate: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Rounds one after the other, each a warm restart on examples not drawn before."""
+
+    rounds: tuple[Round, ...]
+    batch_size: int
     seed: int
-    save_steps: int = 500
 
 
 def pretrain_whisper(draw: Draw, texts: Sequence[str], schedule: Schedule, folder: Path, work: Path) -> None:
@@ -117,29 +124,39 @@ class _JointWhisper(WhisperForConditionalGeneration):
 
 
 class _Numbers(torch.utils.data.Dataset[int]):
-    """Example numbers from 0: the whole training is one pass over them, so that a resumed run draws what is left."""
+    """Example numbers in order: a round is one pass over its own, so that a resumed run draws what is left."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, numbers: range) -> None:
+        self.numbers = numbers
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.numbers)
 
-    def __getitem__(self, number: int) -> int:
-        return number
+    def __getitem__(self, index: int) -> int:
+        return self.numbers[index]
 
 
 class _InOrder(Trainer):
     def _get_train_sampler(self, *_: Any) -> torch.utils.data.Sampler[int]:
-        return torch.utils.data.SequentialSampler(self.train_dataset)
+        return torch.utils.data.SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
 
 def _train(model: nn.Module, collate: Callable[[list[int]], Any], schedule: Schedule, work: Path) -> None:
-    arguments = TrainingArguments(
-        output_dir=str(work),
-        max_steps=schedule.steps,
+    drawn = 0
+    for number, part in enumerate(schedule.rounds):
+        home = work / f"round-{number}"
+        examples = _Numbers(range(drawn, drawn + part.steps * schedule.batch_size))
+        trainer = _InOrder(model, _arguments(part, schedule, home), data_collator=collate, train_dataset=examples)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(home)) if home.exists() else None)
+        drawn += len(examples)
+
+
+def _arguments(part: Round, schedule: Schedule, home: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(home),
+        max_steps=part.steps,
         per_device_train_batch_size=schedule.batch_size,
-        learning_rate=schedule.learning_rate,
+        learning_rate=part.learning_rate,
         adam_beta2=0.98,
         weight_decay=0.01,
         lr_scheduler_type="cosine",
@@ -148,7 +165,7 @@ def _train(model: nn.Module, collate: Callable[[list[int]], Any], schedule: Sche
         seed=schedule.seed,
         use_cpu=True,
         bf16=True,
-        save_steps=schedule.save_steps,
+        save_steps=_SAVE_STEPS,
         save_total_limit=1,
         logging_steps=100,
         remove_unused_columns=False,
@@ -156,9 +173,6 @@ def _train(model: nn.Module, collate: Callable[[list[int]], Any], schedule: Sche
         dataloader_persistent_workers=True,
         dataloader_prefetch_factor=4,
     )
-    examples = _Numbers(schedule.steps * schedule.batch_size)
-    trainer = _InOrder(model, arguments, data_collator=collate, train_dataset=examples)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)) if work.exists() else None)
 
 
 def _save(model: Any, processor: Any, folder: Path) -> None:
@@ -185,7 +199,8 @@ def _whisper_processor(texts: Sequence[str]) -> WhisperProcessor:
 
 
 def _whisper_config(tokenizer: WhisperTokenizer) -> WhisperConfig:
-    end, start = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|startoftranscript|>")
+    end: Any = tokenizer.eos_token_id
+    start: Any = tokenizer.convert_tokens_to_ids("<|startoftranscript|>")
     return WhisperConfig(
         vocab_size=len(tokenizer), d_model=160, encoder_layers=4, decoder_layers=2, encoder_ffn_dim=480,
         decoder_ffn_dim=480, encoder_attention_heads=4, decoder_attention_heads=4, dropout=0.0,

@@ -160,13 +160,14 @@ class _WerTrainer(Trainer):
             model,
             arguments,
             data_collator=self._collate,
-            train_dataset=list(learnable),  # type: ignore[arg-type]
-            eval_dataset=list(validation),  # type: ignore[arg-type]
+            train_dataset=list(learnable),
+            eval_dataset=list(validation),
         )
 
     def validation_wer(self) -> float:
         """Pooled WER of the model as it is now, a fraction."""
-        model = self.model.eval()
+        model: Any = self.model
+        model.eval()
         ordered = sorted(self._validation, key=lambda e: (e.duration_s, e.id))
         scores = []
         with torch.no_grad():

@@ -19,13 +19,15 @@ _POOL_SIZE = 20_000
 _SILENT_SHARE = 0.03
 _SEED = 1
 _TEST_SEED, _TEST_SIZE = 2, 400
+_ROUNDS: dict[Kind, tuple[tuple[int, float], ...]] = {"whisper": ((8000, 1.5e-3), (8000, 1.5e-3)), "ctc": ((7000, 1.5e-3), (7000, 1.2e-3))}
+"""Steps and peak learning rate of each round."""
 _ARCHITECTURES = {
     "whisper": "Whisper-class encoder-decoder, 2.0 M parameters, 5 s window, English, with timestamp tokens",
     "ctc": "Wav2Vec2-BERT encoder with a CTC head over letters, 2.0 M parameters, English",
 }
 
 
-def pretrain(kind: Kind, folder: Path, work: Path, steps: int, threads: int) -> str:
+def pretrain(kind: Kind, folder: Path, work: Path, threads: int) -> str:
     """Trains the tiny model of one family into `folder`, writes its card, and returns the result in a sentence.
 
     Checkpoints stand in `work`; a killed run goes on from the last of them.
@@ -37,18 +39,20 @@ def pretrain(kind: Kind, folder: Path, work: Path, steps: int, threads: int) -> 
 
     torch.set_num_threads(threads)
     pool = list(make_pool(_POOL_SIZE, _SEED))
-    schedule = pretraining.Schedule(steps=steps, batch_size=16, learning_rate=1.5e-3, seed=_SEED)
+    rounds = tuple(pretraining.Round(*part) for part in _ROUNDS[kind])
+    schedule = pretraining.Schedule(rounds, batch_size=16, seed=_SEED)
     if kind == "whisper":
         pretraining.pretrain_whisper(_draw_from(pool), [s.text for s in pool], schedule, folder, work)
     else:
         pretraining.pretrain_ctc(_draw_from(pool), schedule, folder, work)
-    return describe(kind, folder, steps)
+    return describe(kind, folder)
 
 
-def describe(kind: Kind, folder: Path, steps: int) -> str:
+def describe(kind: Kind, folder: Path) -> str:
     """Measures the model in `folder` on sentences that were never trained on and writes its card."""
     clean, distorted = _held_out_wer(folder)
-    write_text(folder / "README.md", _CARD.format(kind=kind, what=_ARCHITECTURES[kind], steps=steps, size=_TEST_SIZE,
+    rounds = ", then ".join(f"{steps} steps at {rate:g}" for steps, rate in _ROUNDS[kind])
+    write_text(folder / "README.md", _CARD.format(kind=kind, what=_ARCHITECTURES[kind], rounds=rounds, size=_TEST_SIZE,
                                                   pool=_POOL_SIZE, seed=_SEED, clean=clean, distorted=distorted))  # fmt: skip
     return f"{folder}: held-out WER {clean:.2%} clean, {distorted:.2%} in noise and echo"
 
@@ -61,7 +65,7 @@ def _held_out_wer(folder: Path) -> tuple[float, float]:
     recognizer = open_recognizer(str(folder), model)
     spoken = list(make_pool(_TEST_SIZE, _TEST_SEED, held_out=True))
     distort = Distorter(spoken, _TEST_SEED)
-    clean = [np.pad(s.samples.astype(np.float32) / 32768, 1600) for s in spoken]
+    clean = [np.pad(s.samples / np.float32(32768), 1600).astype(np.float32) for s in spoken]
     distorted = [distort(s, np.random.default_rng(n))[0] for n, s in enumerate(spoken)]
     rates = []
     for clips in (clean, distorted):
@@ -95,15 +99,15 @@ pipeline_tag: automatic-speech-recognition
 {what}. It exists so that Attune's whole graph runs in minutes on a laptop, without a download. It is a toy for
 synthetic voices and a small vocabulary, not a recogniser of people.
 
-- **Made by** `attune demo pretrain {kind} --steps {steps}`: {steps} steps of 16 clips, AdamW at 1.5e-3, 8% warm-up, cosine,
+- **Made by** `attune demo pretrain {kind}`: {rounds}; batches of 16 clips, AdamW, 8% warm-up, cosine,
   seed {seed}, bfloat16 autocast, one CPU thread. No weights of another model went in.
 - **Made on** {pool} sentences (about 7.6 h) of the `everyday` grammar (`src/attune/demo/grammar.py`: home, clinic, commands,
   numbers, digits), spoken by eSpeak NG in 4 accents x 50 timbres at many speeds and pitches, heard anew in every step through
   echo, telephone bands, microphones and noise at 12-40 dB; 3% of the examples hold no speech. A tenth of the sentences, by a
   hash of the text, was never trained on. eSpeak's breathy timbres draw random breath, so a rerun gives an equal model, not the
   same bytes.
-- **Result** on {size} sentences of that tenth, in the same accents and timbres: WER {clean:.2%} as spoken, {distorted:.2%} distorted
-  like the training data.
+- **Result** on {size} sentences of that tenth, in the same accents and timbres: WER {clean:.2%} as spoken, {distorted:.2%}
+  distorted like the training data.
 - **Limits**: a few hundred words; the voices are synthetic; other accents, other words and real rooms raise the WER steeply.
   That is what the demo fine-tunes away.
 """

@@ -61,9 +61,10 @@ def test_nothing_asked_is_nothing_answered() -> None:
     assert _opinion({}).propose([]) == []
 
 
-def test_without_words_there_is_no_second_opinion_and_the_error_says_what_to_do() -> None:
+def test_without_words_there_is_no_second_opinion_and_the_error_says_what_to_do(make_item: MakeItem) -> None:
+    tested = make_item("t", "", "only the test split is transcribed", "test").utterance
     with pytest.raises(GoldError, match=r"llm_gold\.glossary"):
-        _opinion({}, texts=[])
+        own_texts([tested], ["", " - "])
 
 
 def test_the_digest_follows_ears_texts_and_settings() -> None:

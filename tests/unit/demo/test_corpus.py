@@ -12,7 +12,12 @@ import soundfile
 from attune.demo import acoustics
 from attune.demo.grammar import is_held_out, sentences, vocabulary
 
-_MAKE = "import sys; from pathlib import Path; from attune.demo.corpus import write_demo_corpus as w; w(Path(sys.argv[1]), 4, 3, 3, 7)"
+_MAKE = """
+import sys
+from pathlib import Path
+from attune.demo.corpus import write_demo_corpus
+write_demo_corpus(Path(sys.argv[1]), 4, 3, 3, 7)
+"""
 
 
 def test_two_fresh_processes_write_the_same_bytes(tmp_path: Path) -> None:

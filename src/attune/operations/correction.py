@@ -1,0 +1,84 @@
+"""Opens the corrector that params name, and gives it ears: the recognisers and the correctors do not know one another."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attune.checkpoints import files_digest, resolve_base
+from attune.correctors.gold import needs_corrector
+from attune.correctors.memory import RememberedCorrector
+from attune.correctors.protocol import Corrector, Item
+from attune.correctors.references import References
+from attune.correctors.second_opinion import SecondOpinion, Witness, baseline_alternatives, own_texts
+from attune.dataset import Sounds
+from attune.errors import DataError, GoldError
+from attune.params import Params
+from attune.recognizers.ctc import CtcRecognizer
+from attune.recognizers.registry import open_recognizer
+from attune.recognizers.transcription import transcribe_corpus
+from attune.records import Alternative, Utterance
+from attune.workcache import WorkCache, digest_of
+
+_BATCHES_AT_ONCE = 4
+
+
+def open_corrector(params: Params, utterances: Sequence[Utterance], prepared: Path, cache: WorkCache) -> Corrector:
+    """The corrector of `params.llm_gold`, its answers kept in `cache`; no model is opened where people transcribed everything.
+
+    Raises ModelError for a model that cannot be opened, GoldError for a corrector that cannot work, DataError for a
+    glossary that cannot be read.
+    """
+    if params.llm_gold.corrector == "references" or not needs_corrector(utterances):
+        return References()
+    texts = own_texts(utterances, read_glossary(params.llm_gold.glossary))
+    return RememberedCorrector(
+        _second_opinion(params, texts, Sounds(prepared), cache), cache, _BATCHES_AT_ONCE * params.model.batch_size
+    )
+
+
+def read_glossary(path: Path | None) -> list[str]:
+    """The lines of a glossary, none where none is named. Raises DataError."""
+    if path is None:
+        return []
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"llm_gold.glossary {path} cannot be read as UTF-8 text ({error}); correct the path, or set it to null in params.yaml"
+        ) from error
+
+
+def _second_opinion(params: Params, texts: list[list[str]], sounds: Sounds, cache: WorkCache) -> SecondOpinion:
+    settings = params.llm_gold.second_opinion
+    ears = open_recognizer(settings.ctc_model, params.model)
+    if not isinstance(ears, CtcRecognizer):
+        raise GoldError(
+            f"llm_gold.second_opinion.ctc_model {settings.ctc_model} is a {ears.family} model; name a CTC checkpoint "
+            "(Wav2Vec2, Wav2Vec2-BERT, HuBERT or WavLM)"
+        )
+    witness, witness_digest = _witness(params, sounds, cache)
+    return SecondOpinion(ears.emissions, sounds.__getitem__, witness, texts, settings, digest_of(ears.digest, witness_digest))
+
+
+def _witness(params: Params, sounds: Sounds, cache: WorkCache) -> tuple[Witness, str]:
+    """The baseline itself, or, where the base model is the very checkpoint that reads, another recogniser; and its digest."""
+    settings = params.llm_gold.second_opinion
+    reader = resolve_base(settings.ctc_model, None)
+    if not _same_checkpoint(resolve_base(params.model.name, params.model.revision), reader):
+        return baseline_alternatives, "baseline"
+    if _same_checkpoint(resolve_base(settings.witness_model, None), reader):
+        raise GoldError(
+            f"model.name and llm_gold.second_opinion.witness_model are both its ctc_model, {settings.ctc_model}; a model that "
+            "agrees with itself proves nothing: name another recogniser as witness_model"
+        )
+    other, nbest = open_recognizer(settings.witness_model, params.model), params.stt_baseline.nbest
+
+    def alternatives(items: Sequence[Item]) -> list[tuple[Alternative, ...]]:
+        utterances = [item.utterance for item in items]
+        heard, _ = transcribe_corpus(other, utterances, sounds, cache, params.model.batch_size, nbest)
+        return [hypothesis.alternatives for hypothesis in heard]
+
+    return alternatives, digest_of(other.digest, nbest)
+
+
+def _same_checkpoint(one: Path, other: Path) -> bool:
+    return one.samefile(other) or files_digest(one) == files_digest(other)

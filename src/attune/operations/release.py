@@ -1,0 +1,74 @@
+"""Exports the tuned model and proves on held-out sound that the export says the same, before it takes its place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attune.checkpoints import load_checkpoint, read_training_record
+from attune.dataset import Sounds
+from attune.export.conversion import Export, convert
+from attune.export.parity import Parity, compare, parity_set, require_parity
+from attune.params import Params
+from attune.recognizers.registry import open_recognizer
+from attune.recognizers.transcription import TranscriptionReport, transcribe_corpus
+from attune.records import Hypothesis, Utterance
+from attune.workcache import WorkCache
+
+
+@dataclass(frozen=True)
+class Release:
+    """What was exported, how it compares, and what it took to hear the clips with it."""
+
+    export: Export
+    parity: Parity
+    size_mb: float
+    exported_report: TranscriptionReport
+
+    def metrics(self) -> dict[str, Any]:
+        """For `metrics/convert_ct2.json`; no times."""
+        reason = {"reason": self.export.reason} if self.export.reason else {}
+        return {
+            "engine": self.export.engine,
+            "quantization": self.export.quantization,
+            "size_mb": self.size_mb,
+            "parity_wer_increase_points": self.parity.wer_increase_points,
+            "identical_share": self.parity.identical_share,
+            "tuned_wer": self.parity.tuned_wer,
+            "exported_wer": self.parity.exported_wer,
+            "measured_against": self.parity.measured_against,
+            "utterances": self.parity.utterances,
+            **reason,
+        }
+
+    def sentence(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.export.engine} model of {self.size_mb:.1f} MB ({self.export.quantization}); WER "
+            f"{self.parity.tuned_wer:.2%} -> {self.parity.exported_wer:.2%}, {self.parity.identical_share:.0%} of "
+            f"{self.parity.utterances} texts identical" + (f". {self.export.reason}." if self.export.reason else ".")
+        )
+
+
+def release(
+    finetuned: Path, utterances: Sequence[Utterance], sounds: Sounds, params: Params, cache: WorkCache, draft: Path
+) -> Release:
+    """Writes the model to deploy into the folder `draft`. Raises ParityError where it says other words than the tuned one.
+
+    The tuned model hears the clips as `evaluate` heard them, on the device and in the precision of `params.model`.
+    """
+    record = read_training_record(finetuned)
+    export = convert(load_checkpoint(str(finetuned), None), record.base, params.convert_ct2.quantization, draft)
+    compared = parity_set(utterances)
+    tuned, _ = _hear(str(finetuned), compared, sounds, params, cache)
+    exported, report = _hear(str(draft), compared, sounds, params, cache)
+    parity = compare(compared, tuned, exported)
+    require_parity(parity, params.convert_ct2.max_wer_increase_points, export.quantization)
+    return Release(export, parity, sum(path.stat().st_size for path in draft.iterdir()) / 1e6, report)
+
+
+def _hear(
+    name: str, utterances: Sequence[Utterance], sounds: Sounds, params: Params, cache: WorkCache
+) -> tuple[list[Hypothesis], TranscriptionReport]:
+    recognizer = open_recognizer(name, params.model)
+    return transcribe_corpus(recognizer, utterances, sounds, cache, params.model.batch_size, params.stt_baseline.nbest)

@@ -1,0 +1,42 @@
+"""Node `convert_ct2`: the model to deploy, released only when it says what the tuned model says."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from attune.checkpoints import TRAINING_RECORD
+from attune.dataset import UTTERANCES, Sounds, read_utterances
+from attune.files import whole_folder, write_json
+from attune.lineage import check_lineage
+from attune.operations.release import release
+from attune.params import load_params
+from attune.workcache import WorkCache
+from stages._run import stage
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@stage
+@click.option("--prepared", type=_FOLDER, required=True)
+@click.option("--finetuned", type=_FOLDER, required=True)
+@click.option("--evaluated", type=_FOLDER, required=True)
+@click.option("--ct2", type=_FOLDER, required=True)
+@click.option("--metrics", type=_FILE, required=True)
+@click.option("--timing", type=_FILE, required=True)
+@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+def main(prepared: Path, finetuned: Path, evaluated: Path, ct2: Path, metrics: Path, timing: Path, params_file: Path) -> None:
+    """Writes the exported model and the figures of its parity."""
+    params = load_params(params_file)
+    check_lineage(evaluated, [prepared / UTTERANCES, finetuned / TRAINING_RECORD])
+    with whole_folder(ct2) as folder:
+        released = release(finetuned, read_utterances(prepared), Sounds(prepared), params, WorkCache(), folder)
+    write_json(metrics, released.metrics())
+    report = released.exported_report
+    write_json(timing, {**asdict(report), "real_time_factor": report.real_time_factor})
+    click.echo(f"convert_ct2: {released.sentence()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Node `llm_gold`: the text that training may believe, human first, and what a person should review."""
+
+import time
+from pathlib import Path
+
+import click
+
+from attune.correctors.gold import make_gold, metrics
+from attune.dataset import UTTERANCES, read_utterances
+from attune.files import read_jsonl, whole_folder, write_json, write_jsonl
+from attune.lineage import check_lineage, record_lineage
+from attune.operations.correction import open_corrector
+from attune.params import load_params
+from attune.records import Hypothesis
+from attune.workcache import WorkCache, default_cache_folder
+from stages._run import stage
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@stage
+@click.option("--prepared", type=_FOLDER, required=True)
+@click.option("--baseline", type=_FOLDER, required=True)
+@click.option("--gold", type=_FOLDER, required=True)
+@click.option("--metrics", "metrics_file", type=_FILE, required=True)
+@click.option("--timing", type=_FILE, required=True)
+@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+def main(prepared: Path, baseline: Path, gold: Path, metrics_file: Path, timing: Path, params_file: Path) -> None:
+    """Writes gold.jsonl and review.jsonl, and the figures."""
+    params = load_params(params_file)
+    start_s = time.monotonic()
+    check_lineage(baseline, [prepared / UTTERANCES])
+    utterances, heard = read_utterances(prepared), read_jsonl(baseline / "hypotheses.jsonl", Hypothesis)
+    corrector = open_corrector(params, utterances, prepared, WorkCache(default_cache_folder()))
+    report = make_gold(utterances, heard, corrector, params.llm_gold.guards)
+    with whole_folder(gold) as folder:
+        record_lineage(folder, baseline, [baseline / "hypotheses.jsonl"])
+        write_jsonl(folder / "gold.jsonl", report.golds)
+        write_jsonl(folder / "review.jsonl", report.review)
+    write_json(metrics_file, metrics(report))
+    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60})
+    click.echo(
+        f"llm_gold: {report.believed} of {report.wanted} utterances for training have gold ({corrector.name}); "
+        f"{len(report.review)} wait for review in {gold / 'review.jsonl'}."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Fine-tuning learns, keeps the best, resumes to the same weights, and says what it could not use; on the shipped models."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from attune.checkpoints import Checkpoint, load_checkpoint
+from attune.errors import TrainingError
+from attune.finetuning import training
+from attune.finetuning.families import Example, family_of
+from attune.finetuning.training import finetune
+from attune.params import TrainParams
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY = {"whisper": ROOT / "models" / "tiny" / "whisper", "ctc": ROOT / "models" / "tiny" / "ctc"}
+
+
+class Tones:
+    """Stands in for a corpus: each id is a chord of its own, one second long."""
+
+    def __getitem__(self, utterance_id: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+        number = int(utterance_id)
+        time_s = np.arange(16_000) / 16_000
+        tones = [np.sin(2 * np.pi * (200 + 170 * ((number * k) % 11)) * time_s) for k in (1, 2, 3)]
+        return (0.2 * np.sum(tones, axis=0)).astype(np.float32)
+
+
+def params(**changes: Any) -> TrainParams:
+    content = {
+        "method": "lora",
+        "lora": {"rank": 8, "alpha": 16, "dropout": 0.0},
+        "learning_rate": {"lora": 5e-3, "full": 2e-3},
+        "epochs": 2,
+        "batch_size": 4,
+        "accumulation": 1,
+        "warmup_share": 0.1,
+        "weight_decay": 0.0,
+        "evaluations_per_epoch": 1,
+        "patience": 100,
+        "precision": "float32",
+        "seed": 1,
+    }
+    return TrainParams.model_validate(content | changes)
+
+
+def tiny(kind: str) -> Checkpoint:
+    return load_checkpoint(str(TINY[kind]), None)
+
+
+EXAMPLES = [Example(str(n), text, 1.0) for n, text in enumerate(["go back", "stop", "yes please", "seven two"])]
+
+
+@pytest.mark.parametrize("kind", ["whisper", "ctc"])
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_overfits_four_recordings(kind: str, method: str, tmp_path: Path) -> None:
+    report = finetune(
+        tiny(kind), EXAMPLES, EXAMPLES, Tones(), params(method=method, epochs=60), None, tmp_path / "out", tmp_path / "work"
+    )
+    assert report.wer_before is not None
+    assert report.wer_after is not None
+    assert report.wer_before > 0.5
+    assert report.wer_after < 0.2
+    assert (report.trainable_share < 0.2) == (method == "lora")
+
+
+def test_adapters_load_with_plain_peft_and_say_the_same(tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), params(epochs=30), None, tmp_path / "out", tmp_path / "work")
+    base = tiny("whisper")
+    adapted = PeftModel.from_pretrained(base.model, tmp_path / "out" / "lora_adapters").eval()
+    family = family_of("whisper", base.model, base.processor, None)
+    features = [family.features(Tones()[e.id]) for e in EXAMPLES]
+    through_adapter = family.recognize(adapted, features)
+    merged = load_checkpoint(str(tmp_path / "out" / "lora_adapters"), None)
+    assert through_adapter == family.recognize(merged.model, features)
+
+
+def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def weights(name: str) -> dict[str, torch.Tensor]:
+        return load_file(tmp_path / name / "lora_adapters" / "adapter_model.safetensors")
+
+    settings = params(epochs=6, lora={"rank": 4, "alpha": 8, "dropout": 0.1})
+    finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "calm", tmp_path / "calm-work")
+
+    steps = 0
+    plain = training._WerTrainer.training_step
+
+    def killed(self: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == 4:
+            raise KeyboardInterrupt
+        return plain(self, *arguments, **named)
+
+    monkeypatch.setattr(training._WerTrainer, "training_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
+    monkeypatch.undo()
+    assert list((tmp_path / "work").glob("*/checkpoint-*"))
+    finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
+    calm, storm = weights("calm"), weights("storm")
+    assert calm.keys() == storm.keys()
+    assert all(torch.equal(calm[name], storm[name]) for name in calm)
+    assert not list((tmp_path / "work").glob("*/checkpoint-*"))
+
+
+def test_changed_params_do_not_resume_another_run(tmp_path: Path) -> None:
+    checkpoint = tiny("whisper")
+    one = training._fingerprint(checkpoint, EXAMPLES, EXAMPLES, params())
+    assert one == training._fingerprint(checkpoint, EXAMPLES, EXAMPLES, params())
+    assert one != training._fingerprint(checkpoint, EXAMPLES, EXAMPLES, params(seed=2))
+    assert one != training._fingerprint(checkpoint, EXAMPLES[1:], EXAMPLES, params())
+
+
+def test_without_validation_the_last_checkpoint_is_kept(tmp_path: Path) -> None:
+    report = finetune(tiny("ctc"), EXAMPLES, [], Tones(), params(), None, tmp_path / "out", tmp_path / "work")
+    assert report.wer_after is None
+    assert "no validation split" in report.verdict()
+    assert (tmp_path / "out" / "lora_adapters" / "adapter_model.safetensors").is_file()
+
+
+def test_examples_that_do_not_fit_are_dropped_and_counted(tmp_path: Path) -> None:
+    odd = [*EXAMPLES, Example("4", "too long a sound", 9.0), Example("5", " ".join(["word"] * 99), 1.0)]
+    report = finetune(tiny("whisper"), odd, [], Tones(), params(epochs=1), None, tmp_path / "out", tmp_path / "work")
+    assert report.dropped == {"longer_than_window": 1, "text_too_long": 1}
+    assert report.trained_utterances == len(EXAMPLES)
+
+
+def test_text_with_more_letters_than_frames_cannot_be_learned_by_ctc() -> None:
+    checkpoint = tiny("ctc")
+    family = family_of("ctc", checkpoint.model, checkpoint.processor, None)
+    short = Example("0", "a very long sentence for so short a sound", 0.3)
+    assert family.refusal(short, family.labels(short.text)) == "text_longer_than_sound"
+    foreign = Example("0", "größe", 2.0)
+    assert family.refusal(foreign, family.labels(foreign.text)) == "character_outside_vocabulary"
+
+
+def test_nothing_learnable_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="longer_than_window"):
+        finetune(tiny("whisper"), [Example("0", "stop", 9.0)], [], Tones(), params(), None, tmp_path / "o", tmp_path / "w")
+
+
+def test_loss_that_is_not_finite_stops_training(tmp_path: Path) -> None:
+    wild = params(method="full", learning_rate={"lora": 1e-3, "full": 1.0}, epochs=40, warmup_share=0.0)
+    broken = tiny("whisper")
+    with torch.no_grad():
+        next(broken.model.parameters())[0] = float("nan")
+    with pytest.raises(TrainingError, match=r"the loss became nan at step \d+; lower train.learning_rate"):
+        finetune(broken, EXAMPLES, [], Tones(), wild, None, tmp_path / "out", tmp_path / "work")
+
+
+def test_padding_does_not_change_the_loss_of_a_clip() -> None:
+    for kind in ("whisper", "ctc"):
+        checkpoint = tiny(kind)
+        family = family_of(kind, checkpoint.model, checkpoint.processor, None)
+        long = np.concatenate([Tones()["1"], Tones()["2"]])
+        rows = [(family.features(Tones()["0"]), family.labels("stop")), (family.features(long), family.labels("yes please"))]
+        with torch.no_grad():
+            alone = [float(checkpoint.model(**family.collate([row])).logits[0, :3].sum()) for row in rows]
+            together = checkpoint.model(**family.collate(rows)).logits
+        assert alone[0] == pytest.approx(float(together[0, :3].sum()), abs=2e-2)

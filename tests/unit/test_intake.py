@@ -1,0 +1,185 @@
+"""From a user's folder to the corpus: all good recordings kept, all bad ones named, the same bytes every time."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from attune.dataset import Sounds, read_rejected, read_utterances
+from attune.errors import DataError
+from attune.intake import IntakeReport, metrics, prepare_corpus
+from attune.params import SplitParams
+
+RATE = 16_000
+
+
+def params(**changes: Any) -> SplitParams:
+    given = {
+        "shares": {"train": 0.6, "validation": 0.2, "test": 0.2},
+        "salt": "42",
+        "test_speakers": (),
+        "validation_speakers": (),
+        "validation_unit": "speaker",
+        "noisy_below_snr_db": 15.0,
+        "min_duration_s": 0.1,
+        "max_duration_s": 2.0,
+        "silent_below_dbfs": -60.0,
+    }
+    return SplitParams.model_validate(given | changes)
+
+
+def tone(pitch_hz: float, seconds: float = 0.5) -> np.ndarray:
+    time_s = np.arange(int(seconds * RATE)) / RATE
+    return (0.3 * np.sin(2 * np.pi * pitch_hz * time_s) * (np.sin(20 * time_s) > 0)).astype(np.float32)
+
+
+def record(path: Path, samples: np.ndarray, **options: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, RATE, **options)
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """Three speakers, three different recordings each."""
+    for pitch_hz, speaker in ((200, "anna"), (300, "ben"), (400, "cleo")):
+        for number in range(3):
+            record(tmp_path / "raw" / "clean" / speaker / f"{number}.wav", tone(pitch_hz + 10 * number))
+    return tmp_path / "raw"
+
+
+def prepare(raw: Path, **changes: Any) -> IntakeReport:
+    return prepare_corpus(raw, raw.parent / "prepared", params(**changes))
+
+
+def rejected(raw: Path) -> dict[str, str]:
+    return {r.source: r.reason for r in read_rejected(raw.parent / "prepared")}
+
+
+def test_every_recording_is_found_again_in_the_corpus(raw: Path) -> None:
+    report = prepare(raw)
+    utterances, sounds = read_utterances(raw.parent / "prepared"), Sounds(raw.parent / "prepared")
+    assert len(utterances) == 9
+    assert sorted(utterances, key=lambda u: u.source) == sorted(report.utterances, key=lambda u: u.source)
+    for utterance in utterances:
+        samples, _ = soundfile.read(raw / utterance.source, dtype="float32")
+        assert np.allclose(sounds[utterance.id], samples, atol=1e-4)
+        assert utterance.duration_s == pytest.approx(0.5)
+        assert utterance.speaker in utterance.source
+    assert {u.split for u in utterances} == {"train", "validation", "test"}
+
+
+def test_all_that_is_broken_is_named_and_nothing_good_is_lost(raw: Path) -> None:
+    bad = raw / "clean" / "anna"
+    (bad / "empty.wav").touch()
+    (bad / "text.wav").write_text("no sound")
+    record(bad / "short.wav", tone(200, 0.05))
+    record(bad / "long.wav", tone(200, 3.0))
+    record(bad / "silent.wav", np.zeros(RATE))
+    record(bad / "nan.wav", np.full(RATE, np.nan, np.float32), subtype="FLOAT")
+    record(bad / "cut.wav", tone(555, 1.0))
+    (bad / "cut.wav").write_bytes((bad / "cut.wav").read_bytes()[:9000])
+    record(bad / "again.flac", soundfile.read(raw / "clean/anna/0.wav", dtype="int16")[0])
+    record(bad / "eight.wav", np.repeat(tone(640)[:, None], 8, axis=1))
+    report = prepare(raw)
+    assert len(report.utterances) == 10
+    assert {Path(source).name: reason for source, reason in rejected(raw).items()} == {
+        "empty.wav": "empty_file",
+        "text.wav": "not_audio",
+        "short.wav": "too_short",
+        "long.wav": "too_long",
+        "silent.wav": "silent",
+        "nan.wav": "nan",
+        "cut.wav": "truncated",
+        "again.flac": "duplicate_sound",
+    }
+
+
+def test_the_same_input_gives_the_same_bytes(raw: Path) -> None:
+    def contents() -> dict[str, bytes]:
+        prepare(raw)
+        return {path.name: path.read_bytes() for path in (raw.parent / "prepared").iterdir()}
+
+    first = contents()
+    assert len(first) >= 3
+    shutil.copytree(raw, raw.parent / "copy")
+    shutil.rmtree(raw)
+    (raw.parent / "copy").rename(raw)
+    assert contents() == first
+
+
+def test_of_two_equal_sounds_the_one_with_a_transcript_is_kept(raw: Path) -> None:
+    record(raw / "clean/anna/9.wav", tone(200))
+    (raw / "clean/anna/9.txt").write_text("hello")
+    prepare(raw)
+    assert rejected(raw) == {"clean/anna/0.wav": "duplicate_sound"}
+
+
+@pytest.mark.parametrize("texts", [("0", "9"), ()])
+def test_of_two_equal_sounds_the_first_is_kept_where_transcripts_do_not_decide(raw: Path, texts: tuple[str, ...]) -> None:
+    record(raw / "clean/anna/9.wav", tone(200))
+    for name in texts:
+        (raw / f"clean/anna/{name}.txt").write_text(name)
+    prepare(raw)
+    (rejection,) = read_rejected(raw.parent / "prepared")
+    assert (rejection.source, rejection.reason) == ("clean/anna/9.wav", "duplicate_sound")
+    assert "clean/anna/0.wav" in rejection.detail
+    assert ("another reference" in rejection.detail) == bool(texts)
+
+
+def test_the_measured_noise_decides_where_no_folder_does(raw: Path) -> None:
+    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+    record(raw / "dora/quiet.wav", np.concatenate([tone(500, 1.0), 1e-4 * noise]))
+    record(raw / "dora/loud.wav", tone(500, 1.0) + 0.3 * noise)
+    record(raw / "dora/clean/loud.wav", tone(510, 1.0) + 0.3 * noise)
+    found = {u.source: u.condition for u in prepare(raw).utterances if u.speaker == "dora"}
+    assert found == {"dora/quiet.wav": "clean", "dora/loud.wav": "noisy", "dora/clean/loud.wav": "clean"}
+
+
+def test_the_figures_add_up(raw: Path) -> None:
+    (raw / "clean/anna/0.txt").write_text("hello")
+    (raw / "clean/anna/1.txt").write_text(" ")
+    (raw / "clean/anna/bad.wav").touch()
+    (raw / "notes.md").touch()
+    figures = metrics(prepare(raw))
+    assert (figures["recordings"], figures["utterances"], figures["rejected"], figures["ignored_files"]) == (10, 9, 1, 1)
+    assert figures["with_reference"] == figures["empty_transcripts"] == 1
+    assert sum(figures[side]["utterances"] for side in ("train", "validation", "test")) == 9
+    assert figures["clean"]["utterances"] + figures["noisy"]["utterances"] == 9
+    assert figures["rejected_for"] == {"empty_file": 1}
+    assert figures["speaker_from"] == {"folder": 9}
+    assert any("people unlike them" in warning for warning in figures["warnings"])
+
+
+def test_guessed_speakers_are_warned_of(raw: Path) -> None:
+    record(raw / "dora_1.wav", tone(700))
+    record(raw / "1.wav", tone(800))
+    text = "\n".join(prepare(raw).warnings)
+    assert "1 recording(s) were guessed" in text
+    assert "1 recording(s) name no speaker" in text
+
+
+def test_nothing_usable_says_why(tmp_path: Path) -> None:
+    for name in ("anna", "ben"):
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        (tmp_path / "raw" / name / "x.wav").touch()
+    with pytest.raises(DataError, match=r"none of the 2 recordings.*2 empty_file.*anna/x\.wav has 0 bytes"):
+        prepare(tmp_path / "raw")
+
+
+def test_a_refused_folder_leaves_the_last_corpus_alone(raw: Path) -> None:
+    prepare(raw)
+    before = sorted((raw.parent / "prepared").iterdir())
+    with pytest.raises(DataError):
+        prepare(raw, test_speakers=("zoe",))
+    assert sorted((raw.parent / "prepared").iterdir()) == before
+    assert sorted(p.name for p in raw.parent.iterdir()) == ["prepared", "raw"]
+
+
+@pytest.mark.parametrize("prepared", ["raw", "raw/prepared", "."])
+def test_recordings_are_never_replaced_by_the_corpus(raw: Path, prepared: str) -> None:
+    with pytest.raises(DataError, match="apart"):
+        prepare_corpus(raw, raw.parent / prepared, params())
+    assert (raw / "clean/anna/0.wav").exists()

@@ -1,0 +1,171 @@
+"""What is read from a folder before anything is decoded: files here are names only."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from attune.errors import DataError
+from attune.layouts import Inventory, Recording, take_inventory
+
+
+def make(folder: Path, *names: str, **texts: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def only(inventory: Inventory) -> Recording:
+    (recording,) = inventory.recordings
+    return recording
+
+
+def reasons(inventory: Inventory) -> dict[str, str]:
+    return {r.source: r.reason for r in inventory.rejected}
+
+
+@pytest.mark.parametrize(
+    ("name", "speaker", "rule"),
+    [
+        ("clean/anna/x.wav", "anna", "folder"),
+        ("anna/clean/x.wav", "anna", "folder"),
+        ("anna/monday/clean/x.wav", "anna", "folder"),
+        ("noisy/anna/monday/x.wav", "anna", "folder"),
+        ("audio/anna/x.wav", "anna", "folder"),
+        ("study/clean/anna/x.wav", "anna", "folder"),
+        ("anna/monday/x.wav", "anna", "folder"),
+        ("Clean/李 明/x.wav", "李 明", "folder"),
+        ("clean/anna_01.wav", "anna", "file_name"),
+        ("anna-1_x.wav", "anna", "file_name"),
+        ("0_george_0.wav", "unnamed", "unnamed"),
+        ("audio/001.wav", "unnamed", "unnamed"),
+    ],
+)
+def test_the_path_tells_who_speaks(tmp_path: Path, name: str, speaker: str, rule: str) -> None:
+    make(tmp_path, name)
+    recording = only(take_inventory(tmp_path))
+    assert (recording.speaker, recording.speaker_from) == (speaker, rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "condition"),
+    [
+        ("clean/a/x.wav", "clean"),
+        ("a/NOISY/x.wav", "noisy"),
+        ("noisy/clean/x.wav", "noisy"),
+        ("cleaner/x.wav", None),
+        ("x.wav", None),
+    ],
+)
+def test_a_folder_tells_the_condition(tmp_path: Path, name: str, condition: str | None) -> None:
+    make(tmp_path, name)
+    assert only(take_inventory(tmp_path)).condition == condition
+
+
+def test_one_name_in_two_spellings_of_unicode_is_one_speaker(tmp_path: Path) -> None:
+    make(tmp_path, "Jose\u0301/x.wav", "audio/y.wav")
+    (tmp_path / "manifest.jsonl").write_text('{"audio": "audio/y.wav", "speaker": "Jos\u00e9"}')
+    assert {r.speaker for r in take_inventory(tmp_path).recordings} == {"Jos\u00e9"}
+
+
+def test_a_transcript_beside_the_recording_is_its_reference(tmp_path: Path) -> None:
+    make(tmp_path, "x.wav", "y.wav", x="\ufeffgood\n morning \n")
+    found = take_inventory(tmp_path)
+    assert [r.reference for r in found.recordings] == ["good morning", None]
+    assert found.rejected == ()
+
+
+def test_an_empty_transcript_is_none_and_is_counted(tmp_path: Path) -> None:
+    make(tmp_path, "x.wav", "y.wav", x=" \n")
+    (tmp_path / "metadata.csv").write_text("audio,text\ny.wav,\n")
+    found = take_inventory(tmp_path)
+    assert [r.reference for r in found.recordings] == [None, None]
+    assert found.empty_transcripts == 2
+
+
+def test_a_transcript_that_is_not_utf8_costs_only_itself(tmp_path: Path) -> None:
+    make(tmp_path, "x.wav")
+    (tmp_path / "x.txt").write_bytes(b"caf\xe9")
+    found = take_inventory(tmp_path)
+    assert only(found).reference is None
+    assert reasons(found) == {"x.txt": "transcript_not_utf8"}
+
+
+def test_a_transcript_without_a_recording_is_named(tmp_path: Path) -> None:
+    make(tmp_path, "x.wav", y="hello")
+    assert reasons(take_inventory(tmp_path)) == {"y.txt": "transcript_without_audio"}
+
+
+def test_the_manifest_is_believed_before_a_text_beside_it(tmp_path: Path) -> None:
+    make(tmp_path, "x.wav", "y.wav", x="one", y="same")
+    (tmp_path / "manifest.jsonl").write_text('{"audio": "x.wav", "text": "two"}\n{"audio": "y.wav", "text": "same"}\n')
+    found = take_inventory(tmp_path)
+    assert [r.reference for r in found.recordings] == ["two", "same"]
+    assert reasons(found) == {"x.txt": "transcript_overruled"}
+
+
+def test_rows_without_their_file_and_contradicting_rows_are_named(tmp_path: Path) -> None:
+    make(tmp_path, "sub/x.wav")
+    rows = ['{"audio": "x.wav", "text": "one"}', '{"audio": "x.wav", "text": "two"}', '{"audio": "x.wav", "text": "one"}']
+    (tmp_path / "sub/manifest.jsonl").write_text("\n".join([*rows, '{"audio": "gone.wav", "text": "three"}']))
+    found = take_inventory(tmp_path)
+    assert only(found).reference == "one"
+    assert reasons(found) == {"sub/manifest.jsonl:2": "listed_twice", "sub/manifest.jsonl:4": "missing_audio"}
+
+
+def test_what_is_no_recording_is_ignored_and_counted(tmp_path: Path) -> None:
+    make(tmp_path, "x.wav", "README.md", "LICENSE.txt", ".DS_Store", "._x.wav", "notes.pdf", ".git/y.wav")
+    found = take_inventory(tmp_path)
+    assert only(found).source == "x.wav"
+    assert found.ignored_files == 5
+    assert found.rejected == ()
+
+
+def test_odd_names_survive(tmp_path: Path) -> None:
+    names = ['a b/it\'s "x".wav', "new\nline/x.wav", "речь/голос.wav", "UPPER/X.WAV"]
+    make(tmp_path, *names)
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/UPPER/\xff.wav"))).touch()
+    sources = [r.source for r in take_inventory(tmp_path).recordings]
+    assert sources == sorted([*names, "UPPER/\\xff.wav"])
+    "".join(sources).encode()
+
+
+def test_links_are_followed_and_loops_are_named(tmp_path: Path) -> None:
+    make(tmp_path, "raw/anna/x.wav", "elsewhere/y.wav")
+    (tmp_path / "raw/ben").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "raw/anna/again").symlink_to(tmp_path / "raw")
+    (tmp_path / "raw/up").symlink_to(tmp_path)
+    (tmp_path / "raw/self.wav").symlink_to(tmp_path / "raw/self.wav")
+    found = take_inventory(tmp_path / "raw")
+    assert [(r.source, r.speaker) for r in found.recordings] == [("anna/x.wav", "anna"), ("ben/y.wav", "ben")]
+    assert reasons(found) == {"anna/again": "link_loop", "up": "link_loop", "self.wav": "unreadable"}
+
+
+def test_a_pipe_is_no_recording(tmp_path: Path) -> None:
+    make(tmp_path, "x.wav")
+    os.mkfifo(tmp_path / "y.wav")
+    assert only(take_inventory(tmp_path)).source == "x.wav"
+
+
+def test_a_folder_that_cannot_be_listed_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "anna/x.wav", "ben/y.wav")
+    listed = Path.iterdir
+
+    def refuse(folder: Path):
+        if folder.name == "anna":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    found = take_inventory(tmp_path)
+    assert only(found).source == "ben/y.wav"
+    assert reasons(found) == {"anna": "unreadable"}
+
+
+def test_a_missing_and_an_empty_folder_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is not a folder.*attune demo corpus"):
+        take_inventory(tmp_path / "raw")
+    with pytest.raises(DataError, match=r"has no recordings .*\.wav.*attune demo corpus"):
+        take_inventory(tmp_path)

@@ -1,0 +1,102 @@
+"""Rows of users' lists: what is understood, and what each broken one is called."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from attune.manifests import Entry, read_manifest
+from attune.records import Rejection
+
+
+def read(tmp_path: Path, name: str, content: str | bytes) -> tuple[list[Entry], list[Rejection]]:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_manifest(path, name, tmp_path)
+
+
+def only_reason(tmp_path: Path, name: str, content: str | bytes) -> str:
+    """The reason for the one row that is broken, after asserting that the good row beside it survived."""
+    entries, rejected = read(tmp_path, name, content)
+    assert [entry.text for entry in entries] == ["good"]
+    (rejection,) = rejected
+    assert rejection.source.startswith(f"{name}:")
+    json.dumps(rejection.detail, ensure_ascii=False).encode()
+    return rejection.reason
+
+
+GOOD = '{"audio": "a.wav", "text": "good"}\n'
+
+
+@pytest.mark.parametrize("key", ["audio", "audio_path", "audio_filepath", "file_name"])
+@pytest.mark.parametrize("text_key", ["text", "transcript"])
+def test_jsonl_and_csv_understand_the_same_names(tmp_path: Path, key: str, text_key: str) -> None:
+    jsonl, _ = read(tmp_path, "sub/manifest.jsonl", json.dumps({key: "x/a.wav", text_key: "hé, you", "speaker": "anna"}))
+    table, _ = read(tmp_path, "sub/metadata.csv", f'{key},{text_key},speaker\r\nx/a.wav,"hé, you",anna\r\n')
+    assert jsonl == [Entry("sub/x/a.wav", "hé, you", "anna", "sub/manifest.jsonl:1")]
+    assert table == [Entry("sub/x/a.wav", "hé, you", "anna", "sub/metadata.csv:2")]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_csv_may_use_other_delimiters_a_byte_order_mark_and_line_breaks_in_texts(tmp_path: Path, delimiter: str) -> None:
+    rows = f'\ufeffaudio{delimiter}text\na.wav{delimiter}"one\ntwo"\nb.wav{delimiter}three\n'
+    entries, rejected = read(tmp_path, "transcripts.csv", rows)
+    assert [(e.source, e.text) for e in entries] == [("a.wav", "one\ntwo"), ("b.wav", "three")]
+    assert rejected == []
+
+
+def test_text_and_speaker_may_be_missing(tmp_path: Path) -> None:
+    entries, rejected = read(tmp_path, "manifest.jsonl", '{"audio": "a.wav", "speaker": 7}\n\n{"audio": "b.wav", "text": null}\n')
+    assert [(e.text, e.speaker) for e in entries] == [(None, "7"), (None, None)]
+    assert rejected == []
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{not json", "malformed_line"),
+        ("[1]", "malformed_line"),
+        ("[" * 100_000, "malformed_line"),
+        ('{"audio": 5, "text": "x"}', "malformed_line"),
+        ('{"audio": "", "text": "x"}', "malformed_line"),
+        ('{"audio": "b.wav", "text": ["x"]}', "malformed_line"),
+        ('{"text": "x"}', "missing_column"),
+        ('{"audio": "b.wav"}', "missing_column"),
+        ('{"audio": "../b.wav", "text": "x"}', "path_outside"),
+        ('{"audio": "x/../../b.wav", "text": "x"}', "path_outside"),
+        ('{"audio": "/etc/passwd", "text": "x"}', "path_outside"),
+        ('{"audio": "b.wav", "text": "\\ud800"}', "transcript_not_utf8"),
+    ],
+)
+def test_a_broken_line_is_named_and_loses_nothing_else(tmp_path: Path, line: str, reason: str) -> None:
+    assert only_reason(tmp_path, "manifest.jsonl", GOOD + line + "\n") == reason
+    assert only_reason(tmp_path, "sub/manifest.jsonl", line.replace("../", "../../") + "\n" + GOOD) == reason
+
+
+def test_a_line_that_is_not_utf8_is_named_and_loses_nothing_else(tmp_path: Path) -> None:
+    assert (
+        only_reason(tmp_path, "manifest.jsonl", GOOD.encode() + b'{"audio": "b.wav", "text": "caf\xe9"}') == "transcript_not_utf8"
+    )
+    assert only_reason(tmp_path, "metadata.csv", b"audio,text\nb.wav,caf\xe9\na.wav,good\n") == "transcript_not_utf8"
+
+
+@pytest.mark.parametrize("line", ["b.wav,one, two", "b.wav", '"b.wav"x,y'])
+def test_a_csv_row_that_does_not_fit_is_named_and_loses_nothing_else(tmp_path: Path, line: str) -> None:
+    assert only_reason(tmp_path, "metadata.csv", f"audio,text\n{line}\na.wav,good\n") == "malformed_line"
+
+
+def test_a_csv_without_an_audio_column_names_the_columns_it_may_have(tmp_path: Path) -> None:
+    entries, rejected = read(tmp_path, "metadata.csv", "path,text\na.wav,x\n")
+    assert entries == []
+    assert [(r.reason, "audio_path" in r.detail) for r in rejected] == [("missing_column", True)]
+
+
+@pytest.mark.parametrize("name", ["manifest.jsonl", "metadata.csv"])
+def test_an_empty_manifest_has_no_rows(tmp_path: Path, name: str) -> None:
+    assert read(tmp_path, name, "") == ([], [])
+
+
+def test_an_absolute_path_below_the_raw_folder_is_understood(tmp_path: Path) -> None:
+    entries, _ = read(tmp_path, "sub/manifest.jsonl", json.dumps({"audio": str(tmp_path / "x" / "a.wav"), "text": "t"}))
+    assert [entry.source for entry in entries] == ["x/a.wav"]
