@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import shutil
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,22 +18,28 @@ R = TypeVar("R")
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """A fresh folder beside `target` that takes its place when the block ends well, and vanishes when it does not."""
-    draft = target.with_name(f".{target.name}.draft-{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
+    """A fresh folder beside `target` that takes its place when the block ends well, and vanishes when it does not.
+
+    What a killed process left half done is cleared by the next one; two writers of one folder at once are not foreseen.
+    """
+    draft, former = (target.with_name(f".{target.name}.{state}") for state in ("draft", "former"))
+    for leftover in (draft, former):
+        shutil.rmtree(leftover, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
         yield draft
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            target.rename(former)
         draft.rename(target)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        for leftover in (draft, former):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Replaces `path` in one step; its folder is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft-{os.getpid()}")
+    draft = path.with_name(f".{path.name}.draft")
     try:
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)

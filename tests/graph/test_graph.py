@@ -85,7 +85,8 @@ def test_every_params_section_is_declared_and_used(graph: dict[str, Any]) -> Non
     for name in STAGES:
         script = ROOT / "stages" / f"{name}.py"
         sources = [script, *(f for f in direct_imports(script) if f.parent.name == "operations")]
-        used = {section for f in sources for section in re.findall(r"\b(?:params|load_params\(\w+\))\.(\w+)", f.read_text())} & sections
+        pattern = re.compile(r"\b(?:params|load_params\(\w+\))\.(\w+)")
+        used = {section for f in sources for section in pattern.findall(f.read_text())} & sections
         assert used == set(graph["stages"][name]["params"]), f"dvc.yaml: the params of {name} are not the sections it uses"
 
 

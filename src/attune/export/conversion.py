@@ -118,4 +118,4 @@ def _limit_length(path: Path, positions: int) -> None:
 
 
 def _frame_s(config: Any) -> float:
-    return math.prod(config.conv_stride) / SAMPLE_RATE_HZ
+    return float(math.prod(config.conv_stride) / SAMPLE_RATE_HZ)

@@ -19,7 +19,10 @@ _POOL_SIZE = 20_000
 _SILENT_SHARE = 0.03
 _SEED = 1
 _TEST_SEED, _TEST_SIZE = 2, 400
-_ROUNDS: dict[Kind, tuple[tuple[int, float], ...]] = {"whisper": ((8000, 1.5e-3), (8000, 1.5e-3)), "ctc": ((7000, 1.5e-3), (7000, 1.2e-3))}
+_ROUNDS: dict[Kind, tuple[tuple[int, float], ...]] = {
+    "whisper": ((8000, 1.5e-3), (8000, 1.5e-3)),
+    "ctc": ((7000, 1.5e-3), (7000, 1.2e-3)),
+}
 """Steps and peak learning rate of each round."""
 _ARCHITECTURES = {
     "whisper": "Whisper-class encoder-decoder, 2.0 M parameters, 5 s window, English, with timestamp tokens",

@@ -118,7 +118,7 @@ def frame_s_of(config: Any, extractor: Any) -> float:
     """Seconds from one output frame to the next."""
     adapter = int(config.adapter_stride**config.num_adapter_layers) if getattr(config, "add_adapter", False) else 1
     if hasattr(config, "conv_stride"):
-        return math.prod(config.conv_stride) * adapter / SAMPLE_RATE_HZ
+        return float(math.prod(config.conv_stride) * adapter / SAMPLE_RATE_HZ)
     return 0.01 * int(extractor.stride) * adapter  # the Seamless extractor's frames of 10 ms, stacked
 
 

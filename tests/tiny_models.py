@@ -1,0 +1,128 @@
+"""Checkpoints of a few thousand random weights, made on the spot, of every kind that the recognisers know."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import ByteLevelBPETokenizer
+from transformers import (
+    GenerationConfig,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertForCTC,
+    Wav2Vec2BertProcessor,
+    Wav2Vec2Config,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+    Wav2Vec2Processor,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+)
+from transformers.utils import logging
+
+WINDOW_S = 2
+_LANGUAGES = ("en", "es", "de")
+
+
+def speech(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    """Noise with a tune in it, 16 kHz, so that no two seconds sound alike."""
+    count = round(seconds * 16_000)
+    rng = np.random.default_rng(seed)
+    pitch_hz = np.repeat(rng.uniform(100, 3000, count // 1600 + 1), 1600)[:count]
+    tune = np.sin(2 * np.pi * np.cumsum(pitch_hz) / 16_000)
+    return (0.3 * tune + 0.05 * rng.standard_normal(count)).astype(np.float32)
+
+
+def make_whisper(folder: Path, multilingual: bool = False) -> Path:
+    """A Whisper-class checkpoint with a 2 s window."""
+    torch.manual_seed(0)
+    tokenizer = _whisper_tokenizer(multilingual)
+    end, token = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids
+    config = WhisperConfig(
+        vocab_size=len(tokenizer), d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=64, decoder_ffn_dim=64,
+        encoder_attention_heads=2, decoder_attention_heads=2, max_source_positions=WINDOW_S * 50, max_target_positions=24,
+        decoder_start_token_id=token("<|startoftranscript|>"), bos_token_id=end, eos_token_id=end, pad_token_id=end,
+        suppress_tokens=None, begin_suppress_tokens=None, init_std=0.4, num_mel_bins=80,
+    )  # fmt: skip
+    model = WhisperForConditionalGeneration(config)
+    languages = {
+        "lang_to_id": {f"<|{code}|>": token(f"<|{code}|>") for code in _LANGUAGES},
+        "task_to_id": {task: token(f"<|{task}|>") for task in ("transcribe", "translate")},
+    }
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=token("<|startoftranscript|>"), bos_token_id=end, eos_token_id=end, pad_token_id=end,
+        no_timestamps_token_id=token("<|notimestamps|>"), is_multilingual=multilingual, max_length=24, suppress_tokens=[],
+        begin_suppress_tokens=[], alignment_heads=[[0, 0]], _from_model_config=False, **(languages if multilingual else {}),
+    )  # fmt: skip
+    extractor = WhisperFeatureExtractor(feature_size=80, hop_length=160, chunk_length=WINDOW_S, n_fft=400)
+    return _save(model, WhisperProcessor(extractor, tokenizer), folder)
+
+
+def make_wav2vec2(folder: Path, norm: str) -> Path:
+    """A Wav2Vec2 checkpoint; `norm` is `layer` (the kind CTranslate2 converts rightly) or `group`."""
+    torch.manual_seed(0)
+    layered = norm == "layer"
+    config = Wav2Vec2Config(
+        vocab_size=30, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, conv_dim=(16,) * 7,
+        feat_extract_norm=norm, do_stable_layer_norm=layered, conv_bias=layered, num_conv_pos_embeddings=128,
+        num_conv_pos_embedding_groups=16, pad_token_id=0, bos_token_id=None, eos_token_id=None, initializer_range=0.3,
+    )  # fmt: skip
+    extractor = Wav2Vec2FeatureExtractor(return_attention_mask=layered)
+    return _save(_lively(Wav2Vec2ForCTC(config)), Wav2Vec2Processor(extractor, _letters(folder)), folder)
+
+
+def make_wav2vec2_bert(folder: Path) -> Path:
+    """A Wav2Vec2-BERT checkpoint with rotary positions and three stacked mel frames."""
+    torch.manual_seed(0)
+    config = Wav2Vec2BertConfig(
+        vocab_size=30, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        feature_projection_input_dim=240, position_embeddings_type="rotary", conv_depthwise_kernel_size=7, pad_token_id=0,
+        bos_token_id=None, eos_token_id=None, initializer_range=0.3, add_adapter=False,
+    )  # fmt: skip
+    extractor = SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=3, padding_value=0.0)
+    return _save(_lively(Wav2Vec2BertForCTC(config)), Wav2Vec2BertProcessor(extractor, _letters(folder)), folder)
+
+
+def _lively(model: Any) -> Any:
+    """Output weights large enough that many letters win a frame."""
+    with torch.no_grad():
+        model.lm_head.weight.normal_(0, 1.0)
+    return model
+
+
+def _letters(folder: Path) -> Wav2Vec2CTCTokenizer:
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = {token: n for n, token in enumerate(["<pad>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz'"])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    return Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), bos_token=None, eos_token=None)
+
+
+def _whisper_tokenizer(multilingual: bool) -> WhisperTokenizer:
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(["the patient has a fever and a cough"] * 5, vocab_size=280, min_frequency=2, show_progress=False)
+    learnt = json.loads(bpe.to_str())["model"]
+    languages = _LANGUAGES if multilingual else ("en",)
+    names = ["startoftranscript", *languages, "translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
+    tokenizer = WhisperTokenizer(
+        vocab=learnt["vocab"],
+        merges=[tuple(m) for m in learnt["merges"]],
+        pad_token="<|endoftext|>",
+        extra_special_tokens=[f"<|{name}|>" for name in names],
+    )
+    tokenizer.add_tokens([f"<|{n * 0.02:.2f}|>" for n in range(WINDOW_S * 50 + 1)])
+    return tokenizer
+
+
+def _save(model: Any, processor: Any, folder: Path) -> Path:
+    logging.disable_progress_bar()
+    model.eval().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    processor.feature_extractor.save_pretrained(folder)
+    return folder

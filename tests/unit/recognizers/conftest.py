@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+import tiny_models
+
+from attune.params import ModelParams
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One tiny checkpoint of each kind."""
+    root = tmp_path_factory.mktemp("models")
+    return {
+        "whisper": tiny_models.make_whisper(root / "whisper"),
+        "multilingual": tiny_models.make_whisper(root / "multilingual", multilingual=True),
+        "wav2vec2-layer": tiny_models.make_wav2vec2(root / "wav2vec2-layer", "layer"),
+        "wav2vec2-group": tiny_models.make_wav2vec2(root / "wav2vec2-group", "group"),
+        "wav2vec2-bert": tiny_models.make_wav2vec2_bert(root / "wav2vec2-bert"),
+    }
+
+
+@pytest.fixture(scope="session")
+def params() -> ModelParams:
+    return ModelParams(name="none", revision=None, language=None, device="cpu", precision="float32", batch_size=3)
