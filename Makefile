@@ -1,4 +1,5 @@
-# make run: sets up on first use, fills data/raw with the demo if it is empty, runs the graph, says what came out.
+# make run: sets up on first use, fills data/raw with the demo if it is empty, puts it under DVC (experiments that run in
+#           a copy of the project fetch it from there), runs the graph, says what came out.
 # make test: the same set-up, then lint, types and tests.
 PYTHON ?= python3
 VENV := .venv
@@ -10,6 +11,7 @@ export DVC_NO_ANALYTICS := 1
 
 run: $(READY)
 	attune demo corpus --if-empty
+	dvc add --quiet data/raw
 	dvc repro
 	attune summary
 

@@ -12,7 +12,7 @@ from attune.lineage import check_lineage, record_lineage
 from attune.params import load_params
 from attune.recognizers.registry import open_recognizer
 from attune.recognizers.transcription import transcribe_corpus
-from attune.report.evaluation import evaluate, metrics, plot_rows
+from attune.report.evaluation import SCORES, evaluate, headline, metrics, plot_rows, speaker_rows
 from attune.workcache import WorkCache
 from stages._run import stage
 
@@ -49,9 +49,11 @@ def main(
     result = evaluate(utterances, base, tuned, params.evaluate)
     with whole_folder(evaluated) as folder:
         record_lineage(folder, finetuned, [finetuned / TRAINING_RECORD])
+        write_json(folder / SCORES, metrics(result))
         write_jsonl(folder / "utterances.jsonl", result.utterances)
+        write_csv(folder / "speakers.csv", ("speaker", "utterances", "base_wer", "tuned_wer"), speaker_rows(result))
     write_csv(plot, ("condition", "model", "wer", "wer_low", "wer_high"), plot_rows(result))
-    write_json(metrics_file, metrics(result))
+    write_json(metrics_file, headline(result))
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60})
     whole = result.slices[0]
     click.echo(

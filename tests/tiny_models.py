@@ -58,8 +58,9 @@ def make_whisper(folder: Path, multilingual: bool = False) -> Path:
     }
     model.generation_config = GenerationConfig(
         decoder_start_token_id=token("<|startoftranscript|>"), bos_token_id=end, eos_token_id=end, pad_token_id=end,
-        no_timestamps_token_id=token("<|notimestamps|>"), is_multilingual=multilingual, max_length=24, suppress_tokens=[],
-        begin_suppress_tokens=[], alignment_heads=[[0, 0]], _from_model_config=False, **(languages if multilingual else {}),
+        no_timestamps_token_id=token("<|notimestamps|>"), is_multilingual=multilingual, max_length=24,
+        suppress_tokens=list(range(token("<|startoftranscript|>"), len(tokenizer))), begin_suppress_tokens=[], alignment_heads=[[0, 0]],
+        _from_model_config=False, **(languages if multilingual else {}),
     )  # fmt: skip
     extractor = WhisperFeatureExtractor(feature_size=80, hop_length=160, chunk_length=WINDOW_S, n_fft=400)
     return _save(model, WhisperProcessor(extractor, tokenizer), folder)

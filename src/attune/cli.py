@@ -25,10 +25,12 @@ def main() -> None:
 @_PARAMS
 def summary(params_file: Path) -> None:
     """Says what the last `dvc repro` brought, how sure that is, and what to do next."""
+    from attune.report.evaluation import SCORES
     from attune.report.summary import facts_of, summary
 
     paths = load_params(params_file).paths
-    measured = [_read_metrics(paths.metrics / f"{stage}.json") for stage in ("evaluate", "train", "convert_ct2")]
+    files = (f"evaluation/{SCORES}", "train.json", "convert_ct2.json")
+    measured = [_read_metrics(paths.metrics / file) for file in files]
     click.echo(summary(facts_of(*measured, model_folder=paths.ct2, raw_folder=paths.raw)), nl=False)
 
 

@@ -1,14 +1,14 @@
 """The scripts of the third and fourth node, one after the other as the graph runs them, on a corpus people transcribed."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 
 from attune.dataset import UTTERANCES, encode_flac, write_corpus
 from attune.files import read_jsonl, write_jsonl
@@ -19,17 +19,19 @@ ROOT = Path(__file__).resolve().parents[2]
 _SIDES: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
 
 
-def run_gold(folder: Path) -> subprocess.CompletedProcess[str]:
+def run_gold(folder: Path) -> Result:
     return _run("llm_gold", folder, "prepared", "baseline", "gold", metrics="g.json", timing="t.json", params="params.yaml")
 
 
-def run_selection(folder: Path) -> subprocess.CompletedProcess[str]:
+def run_selection(folder: Path) -> Result:
     return _run("select_errors", folder, "prepared", "baseline", "gold", "selected", metrics="s.json", params="params.yaml")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Five utterances of five speakers, misheard in their last word except the second; the third was not transcribed."""
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setenv("ATTUNE_CACHE", str(tmp_path / "cache"))
     utterances = [
         Utterance(f"{n:016x}", f"{n:064x}", f"clean/{n}.wav", f"speaker {n}", "clean", side, 1.0, 30.0, f"say {n} please")
         for n, side in enumerate(_SIDES)
@@ -48,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_human_text_becomes_gold_and_the_misheard_is_selected_with_nothing_of_the_test_side(folder: Path) -> None:
     result = run_gold(folder)
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("llm_gold: 3 of 4 utterances for training have gold (references); 1 wait for review in ")
     assert [gold.source for gold in read_jsonl(folder / "gold" / "gold.jsonl", Gold)].count("human") == 4
     assert json.loads((folder / "gold" / "review.jsonl").read_text())["source"] == "clean/2.wav"
@@ -56,7 +58,7 @@ def test_human_text_becomes_gold_and_the_misheard_is_selected_with_nothing_of_th
     assert "minutes" not in (folder / "g.json").read_text()
 
     result = run_selection(folder)
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert result.stdout == "select_errors: 1 errors and 0 well-heard utterances to train, 1 to validate.\n"
     (trained,) = read_jsonl(folder / "selected" / "train.jsonl", Selection)
     assert (trained.role, trained.text) == ("error", "say 0 please")
@@ -69,7 +71,7 @@ def test_human_text_becomes_gold_and_the_misheard_is_selected_with_nothing_of_th
 def test_the_same_inputs_give_the_same_bytes(folder: Path) -> None:
     written = []
     for _ in range(2):
-        assert run_gold(folder).returncode == 0
+        assert run_gold(folder).exit_code == 0
         written.append([(folder / "gold" / name).read_bytes() for name in ("gold.jsonl", "review.jsonl", "lineage.json")])
     assert written[0] == written[1]
 
@@ -79,7 +81,7 @@ def test_no_transcript_and_no_corrector_stop_the_stage_and_write_nothing(folder:
     write_jsonl(folder / "prepared" / UTTERANCES, bare)
     record_lineage(folder / "baseline", None, [folder / "prepared" / UTTERANCES])
     result = run_gold(folder)
-    assert (result.returncode, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1
     assert "llm_gold.corrector" in result.stderr
     assert not (folder / "gold").exists()
@@ -88,13 +90,11 @@ def test_no_transcript_and_no_corrector_stop_the_stage_and_write_nothing(folder:
 def test_another_corpus_than_the_baselines_is_refused(folder: Path) -> None:
     write_jsonl(folder / "prepared" / UTTERANCES, [])
     result = run_gold(folder)
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "dvc repro" in result.stderr
 
 
-def _run(stage: str, folder: Path, *folders: str, **files: str) -> subprocess.CompletedProcess[str]:
+def _run(stage: str, folder: Path, *folders: str, **files: str) -> Result:
     places = {name: name for name in folders} | files
     options = [part for option, place in places.items() for part in (f"--{option}", str(folder / place))]
-    return subprocess.run(
-        [sys.executable, "-m", f"stages.{stage}", *options], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+    return CliRunner().invoke(import_module(f"stages.{stage}").main, options)

@@ -1,7 +1,12 @@
 """Corrects without a language model of the large kind: two recognisers, somebody's own words, and only what both say.
 
 The first method reads a CTC model's sounds with a lexicon and trigrams of the user's own texts. The second is the
-n-best list of another recogniser, ordered anew by the same trigrams. They share no ears; what they agree on is believed.
+n-best list of another recogniser. They share no ears; what they agree on is believed.
+
+Agreement is exact: the reading must be one of the alternatives, at any rank. Measured on demo speech with 66% WER (576
+clips): so accepted texts had 1.5% WER where the baseline had 10%; taking instead the alternative that the CTC model
+finds at least as likely as its reading accepted 10% more, with 3.1%. Ordering the alternatives by trigrams, without the
+sounds, brought more errors than it took (2.5% and fewer accepted). Right or nothing is what training needs.
 """
 
 import hashlib

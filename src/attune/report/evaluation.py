@@ -16,6 +16,9 @@ from attune.text import NORMALIZER
 
 _POINTS = 100
 
+SCORES = "scores.json"
+"""Where in the evaluation folder every score stands."""
+
 
 @dataclass(frozen=True)
 class ModelResult:
@@ -107,8 +110,26 @@ def evaluate(
     )
 
 
+def headline(evaluation: Evaluation) -> dict[str, float]:
+    """The contents of `metrics/evaluate.json`: the few figures that `dvc metrics` and `dvc exp show` set side by side."""
+    whole = evaluation.slices[0]
+    by_condition = {
+        f"{part.condition}_{name}_wer": model.words.rate
+        for part in evaluation.slices[1:]
+        for name, model in (("base", part.base), ("tuned", part.tuned))
+    }
+    return {
+        "base_wer": whole.base.words.rate,
+        "tuned_wer": whole.tuned.words.rate,
+        **_difference_metrics("", whole.wer_improvement),
+        "base_cer": whole.base.characters.rate,
+        "tuned_cer": whole.tuned.characters.rate,
+        **by_condition,
+    }
+
+
 def metrics(evaluation: Evaluation) -> dict[str, str | float | dict[str, float]]:
-    """The contents of `metrics/evaluate.json`: one flat dict a slice, and what the numbers were made with."""
+    """Every score: one flat dict a slice, and what the numbers were made with."""
     per_slice = {part.condition: _slice_metrics(part) for part in evaluation.slices}
     return {**per_slice, "confidence": evaluation.params.confidence, "normalizer": NORMALIZER}
 

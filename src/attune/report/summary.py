@@ -19,7 +19,7 @@ _TITLES = {"clean": "Clean recordings", "noisy": "Noisy recordings", "overall": 
 
 @dataclass(frozen=True)
 class SliceFacts:
-    """One slice of `metrics/evaluate.json`: rates as fractions, the improvement in percentage points."""
+    """One slice of the evaluation's scores: rates as fractions, the improvement in percentage points."""
 
     utterances: int
     speakers: int
@@ -44,7 +44,7 @@ class RunFacts:
     trained: bool
     """False where the base model had no errors to learn from and is released as it is."""
     method: str | None
-    trained_utterances: int | None
+    error_utterances: int | None
     replayed_utterances: int | None
     trainable_share: float | None
     validation_wer_before: float | None
@@ -62,7 +62,7 @@ class RunFacts:
 def facts_of(
     evaluate: Mapping[str, Any], train: Mapping[str, Any], convert: Mapping[str, Any], *, model_folder: Path, raw_folder: Path
 ) -> RunFacts:
-    """The facts out of the parsed `evaluate.json`, `train.json` and `convert_ct2.json`.
+    """The facts out of the parsed scores, `train.json` and `convert_ct2.json`.
 
     Raises DataError where the scores, or whether anything was trained, are missing; anything else that is missing is None.
     """
@@ -78,7 +78,7 @@ def facts_of(
         confidence=confidence,
         trained=trained,
         method=train.get("method"),
-        trained_utterances=train.get("trained_utterances"),
+        error_utterances=train.get("error_utterances"),
         replayed_utterances=train.get("replayed_utterances"),
         trainable_share=train.get("trainable_share"),
         validation_wer_before=train.get("validation_wer_before"),
@@ -158,8 +158,8 @@ def _training(facts: RunFacts) -> str:
         )
     share = f" ({facts.trainable_share:.2%} of the weights)" if facts.trainable_share is not None else ""
     text = f"Training: {facts.method or 'fine-tuning'}{share}"
-    if facts.trained_utterances is not None:
-        text += f" on {_count(facts.trained_utterances, 'misheard utterance')}"
+    if facts.error_utterances is not None:
+        text += f" on {_count(facts.error_utterances, 'misheard utterance')}"
     if facts.replayed_utterances:
         text += f" and {facts.replayed_utterances} well-heard, against forgetting"
     if facts.validation_wer_before is not None and facts.validation_wer_after is not None:

@@ -51,7 +51,8 @@ def test_text_is_that_of_the_tokenizer(models: dict[str, Path], params: ModelPar
     for clip, transcript in zip(_CLIPS, heard, strict=True):
         with torch.no_grad():
             logits = checkpoint.model(torch.from_numpy(ctc_input(checkpoint.processor.feature_extractor, clip))[None]).logits
-        assert " ".join(checkpoint.processor.tokenizer.decode(logits[0].argmax(-1)).split()) == transcript.text
+        expected = checkpoint.processor.tokenizer.decode(logits[0].argmax(-1)).replace("<unk>", "")
+        assert " ".join(expected.split()) == transcript.text
 
 
 @pytest.mark.parametrize("kind", _KINDS)

@@ -35,7 +35,7 @@ _EVALUATE: dict[str, Any] = {
 _TRAIN: dict[str, Any] = {
     "method": "lora",
     "trained": True,
-    "trained_utterances": 300,
+    "error_utterances": 300,
     "replayed_utterances": 90,
     "validation_wer_before": 0.4,
     "validation_wer_after": 0.22,
@@ -122,7 +122,7 @@ def test_training_model_and_parity_are_told() -> None:
 
 
 def test_nothing_to_train_says_so_and_shows_the_base_model_only() -> None:
-    text = _told(train={"trained": False, "method": "lora", "trained_utterances": 0, "replayed_utterances": 0})
+    text = _told(train={"trained": False, "method": "lora", "error_utterances": 0, "replayed_utterances": 0})
     assert "nothing to train" in text
     assert "the base model is released as it is" in text
     assert "from the base model's" in text
