@@ -59,8 +59,8 @@ def make_whisper(folder: Path, multilingual: bool = False) -> Path:
     model.generation_config = GenerationConfig(
         decoder_start_token_id=token("<|startoftranscript|>"), bos_token_id=end, eos_token_id=end, pad_token_id=end,
         no_timestamps_token_id=token("<|notimestamps|>"), is_multilingual=multilingual, max_length=24,
-        suppress_tokens=list(range(token("<|startoftranscript|>"), len(tokenizer))), begin_suppress_tokens=[], alignment_heads=[[0, 0]],
-        _from_model_config=False, **(languages if multilingual else {}),
+        suppress_tokens=list(range(token("<|startoftranscript|>"), len(tokenizer))), begin_suppress_tokens=[],
+        alignment_heads=[[0, 0]], _from_model_config=False, **(languages if multilingual else {}),
     )  # fmt: skip
     extractor = WhisperFeatureExtractor(feature_size=80, hop_length=160, chunk_length=WINDOW_S, n_fft=400)
     return _save(model, WhisperProcessor(extractor, tokenizer), folder)
@@ -109,6 +109,8 @@ def _whisper_tokenizer(multilingual: bool) -> WhisperTokenizer:
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(["the patient has a fever and a cough"] * 5, vocab_size=280, min_frequency=2, show_progress=False)
     learnt = json.loads(bpe.to_str())["model"]
+    if multilingual:
+        learnt["vocab"][""] = len(learnt["vocab"])  # CTranslate2 knows multilingual models by it
     languages = _LANGUAGES if multilingual else ("en",)
     names = ["startoftranscript", *languages, "translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
     tokenizer = WhisperTokenizer(

@@ -6,6 +6,7 @@ a checkpoint is never run. Which folder a tuned model lies in is written and rea
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -138,15 +139,20 @@ def files_digest(folder: Path) -> str:
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Keeps transformers from drawing its bars for loading and saving between our own lines."""
+def quietly() -> Iterator[None]:
+    """Keeps transformers from drawing bars and giving advice between our own lines; its errors stay what they are."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            # peft 0.21 still asks for the old name: it is kept until transformers 6
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            yield
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()
 
@@ -157,7 +163,7 @@ def _load_base(name: str, folder: Path) -> Checkpoint:
     import torch
     import transformers
 
-    with _usable(folder), without_bars():
+    with _usable(folder), quietly():
         processor = getattr(transformers, processor_class).from_pretrained(folder, local_files_only=True)
         model, loading = getattr(transformers, model_class).from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
@@ -182,7 +188,7 @@ def _merged(name: str, folder: Path, revision: str | None) -> Checkpoint:
     base = load_checkpoint(base_name, config.get("revision") or revision)
     from peft import PeftModel
 
-    with _usable(folder), without_bars():
+    with _usable(folder), quietly():
         model = PeftModel.from_pretrained(base.model, folder).merge_and_unload()
     digest = hashlib.sha256(f"{base.digest} {files_digest(folder)}".encode()).hexdigest()
     return Checkpoint(name, base.family, base.config, model.eval(), base.processor, digest)

@@ -96,7 +96,7 @@ class GuardParams(_Section):
 
 class GoldParams(_Section):
     corrector: Literal["references", "second_opinion"]
-    glossary: Path | None
+    glossary: Path
     second_opinion: SecondOpinionParams
     guards: GuardParams
 

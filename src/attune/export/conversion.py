@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from attune.checkpoints import Checkpoint, Family, without_bars
+from attune.checkpoints import Checkpoint, Family, quietly
 from attune.dataset import SAMPLE_RATE_HZ
 from attune.errors import EnvironmentFault, ModelError
 from attune.files import write_json
@@ -67,7 +67,7 @@ def convert(checkpoint: Checkpoint, base: str, quantization: Quantization, folde
         frame_s=None if reason or checkpoint.family == "whisper" else _frame_s(checkpoint.config),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    with without_bars():
+    with quietly():
         if reason:
             _save(checkpoint, folder)
         else:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from peft import LoraConfig, get_peft_model
-from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, ProgressCallback, Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from attune import scoring
-from attune.checkpoints import Checkpoint
+from attune.checkpoints import Checkpoint, quietly
 from attune.dataset import Sounds
 from attune.errors import TrainingError
 from attune.finetuning.families import Example, Family, family_of
@@ -103,6 +104,8 @@ def finetune(
         learnable=learnable,
         validation=validation,
     )
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(_Bar())
     if validation:
         trainer.add_callback(EarlyStoppingCallback(params.patience))
     before = trainer.validation_wer() if validation else None
@@ -122,6 +125,14 @@ def finetune(
         dropped=dropped,
         curve=(CurvePoint(0, None, before), *_curve(trainer.state.log_history)),
     )
+
+
+class _Bar(ProgressCallback):
+    """A bar with an ETA, and a sentence for each validation in place of the Trainer's dictionaries."""
+
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+        if self.training_bar is not None and "eval_wer" in logs:
+            self.training_bar.write(f"step {state.global_step}: validation WER {logs['eval_wer']:.2%}", file=sys.stderr)
 
 
 class _Features:
@@ -170,7 +181,7 @@ class _WerTrainer(Trainer):
         model.eval()
         ordered = sorted(self._validation, key=lambda e: (e.duration_s, e.id))
         scores = []
-        with torch.no_grad():
+        with torch.no_grad(), quietly():
             for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
                 batch = ordered[start : start + _RECOGNISED_AT_ONCE]
                 texts = self._family.recognize(model, [self._features.of(e) for e in batch])
@@ -216,7 +227,8 @@ def _adapted(model: Any, family: Family, params: TrainParams) -> Any:
         raise TrainingError(f"LoRA finds none of its layers ({family.adapted_layers}) in this {type(model).__name__}")
     lora = params.lora
     config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=family.adapted_layers)
-    return get_peft_model(model, config)
+    with quietly():
+        return get_peft_model(model, config)
 
 
 def _arguments(params: TrainParams, home: Path, examples: int, validated: bool) -> TrainingArguments:
@@ -270,8 +282,9 @@ def _fingerprint(checkpoint: Checkpoint, train: Sequence[Example], validation: S
 
 def _save(model: Any, checkpoint: Checkpoint, method: str, folder: Path) -> None:
     target = folder / ("lora_adapters" if method == "lora" else "model")
-    model.save_pretrained(target)
-    checkpoint.processor.save_pretrained(target)
+    with quietly():
+        model.save_pretrained(target)
+        checkpoint.processor.save_pretrained(target)
     for weights in target.glob("*.safetensors"):
         weights.chmod(0o644)
 

@@ -35,15 +35,14 @@ def open_corrector(params: Params, utterances: Sequence[Utterance], prepared: Pa
     )
 
 
-def read_glossary(path: Path | None) -> list[str]:
-    """The lines of a glossary, none where none is named. Raises DataError."""
-    if path is None:
-        return []
+def read_glossary(path: Path) -> list[str]:
+    """The lines of a glossary but for comments. Raises DataError."""
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if not line.startswith("#")]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"llm_gold.glossary {path} cannot be read as UTF-8 text ({error}); correct the path, or set it to null in params.yaml"
+            f"llm_gold.glossary {path} cannot be read as UTF-8 text ({error}); correct the path in params.yaml, or make "
+            "an empty file"
         ) from error
 
 

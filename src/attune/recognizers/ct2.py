@@ -67,6 +67,8 @@ class Ct2WhisperRecognizer:
         tokenizer = WhisperTokenizer.from_pretrained(_with(folder, "tokenizer.json"), local_files_only=True)
         generation = _read(folder / "generation_config.json")
         self._prompts = Prompts(tokenizer, generation, language, name)
+        if self._prompts.detects and not self._model.is_multilingual:
+            raise ModelError(f"{folder} cannot tell languages apart (its vocabulary lacks the empty token); set model.language")
         self._languages: dict[str, int] = generation.get("lang_to_id") or {}
         self._new_tokens = new_tokens(_WHISPER_POSITIONS, generation)
         self._reader, self._batch_size = TokenReader(tokenizer), batch_size

@@ -31,6 +31,8 @@ class WhisperRecognizer:
         self._prompts = Prompts(checkpoint.processor.tokenizer, generation, language, checkpoint.name)
         self._limit = new_tokens(checkpoint.config.max_target_positions, generation)
         self._reader = TokenReader(checkpoint.processor.tokenizer)
+        self._never: list[int] = generation.get("suppress_tokens") or []
+        self._never_first: list[int] = generation.get("begin_suppress_tokens") or []
 
     def transcribe(self, clips: Sequence[Samples], nbest: int = 1) -> list[Transcript]:
         """See `Recognizer.transcribe`. N-best scores are log-probabilities of whole token sequences."""
@@ -77,25 +79,24 @@ class WhisperRecognizer:
             max_length=start + self._limit,
             use_cache=True,
         )
-        log_probs = self._score(states.repeat_interleave(beams, dim=0), sequences)[:, start - 1 :]
+        log_probs = self._score(states.repeat_interleave(beams, dim=0), sequences, start)
         rows = [self._heard(ids, scores) for ids, scores in zip(sequences[:, start:].tolist(), log_probs.tolist(), strict=True)]
         return [rows[first : first + beams] for first in range(0, len(rows), beams)]
 
-    def _score(self, states: Any, sequences: Any) -> Any:
-        """Log-probability of each token after the first, shape (sequences, tokens - 1), by one pass over all tokens."""
+    def _score(self, states: Any, sequences: Any, start: int) -> Any:
+        """Log-probability of each token from `start` on among those allowed, shape (sequences, tokens), by one pass over all."""
         import torch
         from transformers.modeling_outputs import BaseModelOutput
 
         scores = []
         for first in range(0, len(sequences), _SCORED_AT_ONCE):
             part = slice(first, first + _SCORED_AT_ONCE)
-            output = self._model(
-                encoder_outputs=BaseModelOutput(states[part]),
-                decoder_input_ids=sequences[part, :-1],
-                use_cache=False,
-            )
-            logits = output.logits.float()
-            scores.append(logits.gather(-1, sequences[part, 1:, None])[..., 0] - logits.logsumexp(-1))
+            encoded = BaseModelOutput(states[part])
+            output = self._model(encoder_outputs=encoded, decoder_input_ids=sequences[part, :-1], use_cache=False)
+            logits = output.logits[:, start - 1 :].float()
+            logits[..., self._never] = -torch.inf
+            logits[:, 0, self._never_first] = -torch.inf
+            scores.append(logits.gather(-1, sequences[part, start:, None])[..., 0] - logits.logsumexp(-1))
         return torch.cat(scores)
 
     def _heard(self, ids: list[int], log_probs: list[float]) -> Heard:

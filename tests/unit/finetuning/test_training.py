@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from attune.checkpoints import Checkpoint, load_checkpoint
+from attune.checkpoints import Checkpoint, load_checkpoint, quietly
 from attune.errors import TrainingError
 from attune.finetuning import training
 from attune.finetuning.families import Example, family_of
@@ -72,7 +72,8 @@ def test_adapters_load_with_plain_peft_and_say_the_same(tmp_path: Path) -> None:
 
     finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), params(epochs=30), None, tmp_path / "out", tmp_path / "work")
     base = tiny("whisper")
-    adapted = PeftModel.from_pretrained(base.model, tmp_path / "out" / "lora_adapters").eval()
+    with quietly():
+        adapted = PeftModel.from_pretrained(base.model, tmp_path / "out" / "lora_adapters").eval()
     family = family_of("whisper", base.model, base.processor, None)
     features = [family.features(Tones()[e.id]) for e in EXAMPLES]
     through_adapter = family.recognize(adapted, features)

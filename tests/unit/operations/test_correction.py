@@ -45,7 +45,10 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
 
     monkeypatch.setattr(correction, "open_recognizer", open_fake)
 
-    def configured(base: str = "base", ctc: str = "ctc", witness: str = "other", glossary: Path | None = None) -> Params:
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+
+    def configured(base: str = "base", ctc: str = "ctc", witness: str = "other", glossary: Path = empty) -> Params:
         params = load_params(Path("params.yaml"))
         folder = {name: str(tmp_path / name) for name in (base, ctc, witness)}
         opinion = params.llm_gold.second_opinion.model_copy(
@@ -91,8 +94,8 @@ def test_no_model_is_opened_where_people_transcribed_everything(configure: Confi
 
 def test_a_glossary_gives_words(configure: Configure, tmp_path: Path) -> None:
     glossary = tmp_path / "glossary.txt"
-    glossary.write_bytes(b"\xef\xbb\xbfab\r\n\r\nba\n")
-    assert correction.read_glossary(glossary) == ["ab", "", "ba"]
+    glossary.write_bytes(b"\xef\xbb\xbfab\r\n# not a word\r\nba\n")
+    assert correction.read_glossary(glossary) == ["ab", "ba"]
     assert _proposed(configure(glossary=glossary), tmp_path, "ab", reference=None) == "ab"
 
 

@@ -1,0 +1,95 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import speech
+
+from attune.checkpoints import load_checkpoint
+from attune.errors import ModelError
+from attune.export.conversion import convert
+from attune.params import ModelParams, Quantization
+from attune.recognizers.ct2 import choose_compute_type
+from attune.recognizers.ctc import CtcRecognizer
+from attune.recognizers.registry import open_recognizer
+
+_CLIPS = [speech(0.7, 1), speech(2.0, 2), speech(1.3, 3), speech(5.1, 4)]
+
+
+def _exported(models: dict[str, Path], kind: str, quantization: Quantization, folder: Path) -> Path:
+    convert(load_checkpoint(str(models[kind]), None), kind, quantization, folder)
+    return folder
+
+
+@pytest.mark.parametrize(("kind", "language"), [("whisper", None), ("multilingual", "de"), ("multilingual", None)])
+def test_text_and_confidence_are_those_of_transformers(
+    models: dict[str, Path], params: ModelParams, tmp_path: Path, kind: str, language: str | None
+) -> None:
+    spoken = params.model_copy(update={"language": language})
+    tuned = open_recognizer(str(models[kind]), spoken).transcribe(_CLIPS, nbest=3)
+    exported = open_recognizer(str(_exported(models, kind, "float32", tmp_path / "ct2")), spoken).transcribe(_CLIPS, nbest=3)
+    assert [t.text for t in exported] == [t.text for t in tuned]
+    assert len({t.text for t in tuned}) > 1
+    assert [t.confidence for t in exported] == pytest.approx([t.confidence for t in tuned], rel=1e-3)
+    for one, other in zip(exported, tuned, strict=True):
+        assert [w.text for w in one.words] == [w.text for w in other.words]
+        assert [w.confidence for w in one.words] == pytest.approx([w.confidence for w in other.words], rel=1e-3)
+        assert one.text in [alternative.text for alternative in one.alternatives]
+
+
+@pytest.mark.parametrize("quantization", ["int8", "float16", "bfloat16", "int8_float16"])
+def test_every_quantization_can_be_heard_on_this_device(
+    models: dict[str, Path], params: ModelParams, tmp_path: Path, quantization: Quantization
+) -> None:
+    recognizer = open_recognizer(str(_exported(models, "whisper", quantization, tmp_path / "ct2")), params)
+    assert len(recognizer.transcribe(_CLIPS)) == len(_CLIPS)
+
+
+def test_the_right_kind_of_wav2vec2_hears_the_same(models: dict[str, Path], params: ModelParams, tmp_path: Path) -> None:
+    tuned = open_recognizer(str(models["wav2vec2-layer"]), params)
+    exported = open_recognizer(str(_exported(models, "wav2vec2-layer", "float32", tmp_path / "ct2")), params)
+    assert isinstance(tuned, CtcRecognizer)
+    assert isinstance(exported, CtcRecognizer)
+    assert [t.text for t in exported.transcribe(_CLIPS)] == [t.text for t in tuned.transcribe(_CLIPS)]
+    for one, other in zip(exported.emissions(_CLIPS), tuned.emissions(_CLIPS), strict=True):
+        assert (one.labels, one.blank, one.frame_s) == (other.labels, other.blank, other.frame_s)
+        np.testing.assert_allclose(one.log_probs, other.log_probs, atol=1e-2)
+
+
+def test_compute_type_is_one_that_the_device_has() -> None:
+    assert choose_compute_type("float16", "cpu") == "float32"
+    assert choose_compute_type("int8_float16", "cpu") in ("int8_float32", "int8")
+    assert choose_compute_type("anything else", "cpu") == "float32"
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("tokenizer.json", r"has no tokenizer\.json"), ("generation_config.json", "has no generation_config"), ("config.json", "")],
+)
+def test_a_missing_file_is_one_line(
+    models: dict[str, Path], params: ModelParams, tmp_path: Path, file: str, message: str
+) -> None:
+    folder = _exported(models, "whisper", "float32", tmp_path / "ct2")
+    (folder / file).unlink()
+    if not message:
+        open_recognizer(str(folder), params)  # CTranslate2 does without
+        return
+    with pytest.raises(ModelError, match=message):
+        open_recognizer(str(folder), params)
+
+
+def test_a_damaged_model_is_one_line(models: dict[str, Path], params: ModelParams, tmp_path: Path) -> None:
+    folder = _exported(models, "whisper", "float32", tmp_path / "ct2")
+    (folder / "model.bin").write_bytes((folder / "model.bin").read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be opened as a CTranslate2 model"):
+        open_recognizer(str(folder), params)
+
+
+def test_a_folder_without_a_card_is_taken_for_whisper(models: dict[str, Path], params: ModelParams, tmp_path: Path) -> None:
+    folder = _exported(models, "whisper", "float32", tmp_path / "ct2")
+    with_card = open_recognizer(str(folder), params).transcribe(_CLIPS)
+    bare = Path(shutil.copytree(folder, tmp_path / "bare"))
+    assert json.loads((bare / "attune.json").read_text())["engine"] == "ctranslate2"
+    (bare / "attune.json").unlink()
+    assert [t.text for t in open_recognizer(str(bare), params).transcribe(_CLIPS)] == [t.text for t in with_card]
