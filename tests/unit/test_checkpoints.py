@@ -11,6 +11,7 @@ from attune.checkpoints import (
     TrainingRecord,
     files_digest,
     load_checkpoint,
+    quietly,
     read_training_record,
     resolve_base,
     tuned_checkpoint,
@@ -29,10 +30,9 @@ def adapters(whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """LoRA adapters that do change the model."""
     folder = tmp_path_factory.mktemp("adapters") / "lora_adapters"
     torch.manual_seed(1)
-    model = get_peft_model(
-        load_checkpoint(str(whisper), None).model, LoraConfig(r=4, target_modules=r".*\.(q_proj|v_proj)", init_lora_weights=False)
-    )
-    model.save_pretrained(folder)
+    lora = LoraConfig(r=4, target_modules=r".*\.(q_proj|v_proj)", init_lora_weights=False)
+    with quietly():
+        get_peft_model(load_checkpoint(str(whisper), None).model, lora).save_pretrained(folder)
     return folder
 
 

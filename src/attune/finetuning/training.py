@@ -130,7 +130,7 @@ def finetune(
 class _Bar(ProgressCallback):
     """A bar with an ETA, and a sentence for each validation in place of the Trainer's dictionaries."""
 
-    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
         if self.training_bar is not None and "eval_wer" in logs:
             self.training_bar.write(f"step {state.global_step}: validation WER {logs['eval_wer']:.2%}", file=sys.stderr)
 
