@@ -22,7 +22,7 @@ from attune.progress import track
 
 SAMPLE_RATE_HZ = 16_000
 _LONGEST_S = 4.7
-_SNR_DB = (2.0, 12.0)
+_SNR_DB = (10.0, 20.0)
 _CLEAN_SNR_DB = (35.0, 45.0)
 _ACCENTS = ("en-029", "en-gb-scotland", "en-us-nyc", "en-gb-x-gbcwmd")
 # Any names would do; with the salt of params.yaml the hash tests five of these, with all four accents, and validates with three.
@@ -108,7 +108,7 @@ class _Rooms:
         return acoustics.to_peak(noisy, 0.6)
 
     def loud(self, speech: NDArray[np.float32]) -> NDArray[np.float32]:
-        echoing = acoustics.reverberate(speech, SAMPLE_RATE_HZ, self._rng.uniform(0.2, 0.5), self._rng)
+        echoing = acoustics.reverberate(speech, SAMPLE_RATE_HZ, self._rng.uniform(0.15, 0.35), self._rng)
         noise = self._cut(self._noises[int(self._rng.integers(len(self._noises)))], speech.size)
         return acoustics.to_peak(acoustics.add_noise(echoing, noise, self._rng.uniform(*_SNR_DB)), 0.6)
 
