@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from attune.checkpoints import TRAINING_RECORD, tuned_checkpoint
+from attune.checkpoints import TRAINING_RECORD
 from attune.dataset import UTTERANCES, Sounds, read_utterances
 from attune.files import whole_folder, write_csv, write_json, write_jsonl
 from attune.lineage import check_lineage, record_lineage
@@ -39,7 +39,7 @@ def main(
     utterances = read_utterances(prepared)
     tested = [u for u in utterances if u.split == "test" and u.reference is not None]
     texts = []
-    for name in (model.name, tuned_checkpoint(finetuned)):
+    for name in (model.name, str(finetuned)):
         recognizer = open_recognizer(name, model)
         heard, _ = transcribe_corpus(
             recognizer, tested, Sounds(prepared), WorkCache(), model.batch_size, params.stt_baseline.nbest

@@ -85,29 +85,34 @@ class Ct2WhisperRecognizer:
         encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
         detected = [self._languages[best[0][0]] for best in self._model.detect_language(encoded)] if self._prompts.detects else []
         prompts = self._prompts.like(detected, len(features))
-        heard = self._decode(encoded, prompts, beams=1)
+        heard = [[self._greedy(result)] for result in self._decode(encoded, prompts, beams=1)]
         if nbest > 1:
-            for greedy, beam in zip(heard, self._decode(encoded, prompts, beams=nbest), strict=True):
-                greedy += beam
+            for greedy, result in zip(heard, self._decode(encoded, prompts, beams=nbest), strict=True):
+                greedy += self._beam(result)
         return heard
 
-    def _decode(self, encoded: Any, prompts: list[list[int]], beams: int) -> list[list[Heard]]:
-        results = self._model.generate(
+    def _decode(self, encoded: Any, prompts: list[list[int]], beams: int) -> Any:
+        return self._model.generate(
             encoded,
             prompts,
             beam_size=beams,
             num_hypotheses=beams,
             max_length=2 * self._new_tokens,  # it decodes half of that
-            return_scores=True,
+            return_scores=beams > 1,
             return_logits_vocab=beams == 1,
         )
-        return [[self._heard(result, index) for index in range(len(result.sequences_ids))] for result in results]
 
-    def _heard(self, result: Any, index: int) -> Heard:
-        ids = result.sequences_ids[index]
-        scores = [_log_prob(step, token) for step, token in zip(result.logits[index], ids, strict=False)] if result.logits else []
-        length = min(len(ids) + 1, self._new_tokens)  # with the end token, which is not among the ids
-        return self._reader.heard(ids, scores, total=result.scores[index] * length, length=length)
+    def _greedy(self, result: Any) -> Heard:
+        """With the end token, which is among the steps if it was reached, but never among the ids."""
+        steps = result.logits[0]
+        ids = [*result.sequences_ids[0], self._prompts.end][: len(steps)]
+        log_probs = [_log_prob(step, token) for step, token in zip(steps, ids, strict=True)]
+        return self._reader.heard(ids, log_probs, total=sum(log_probs), length=len(ids))
+
+    def _beam(self, result: Any) -> list[Heard]:
+        """Scores are sums, the end token's part included, per token of the ids; that of an empty text is lost so."""
+        found = zip(result.sequences_ids, result.scores, strict=True)
+        return [self._reader.heard(ids, [], total=score * len(ids), length=len(ids) + 1) for ids, score in found if ids]
 
 
 def _open_ctc(name: str, folder: Path, device: str, compute_type: str, batch_size: int, card: dict[str, Any]) -> CtcRecognizer:

@@ -93,3 +93,15 @@ def test_a_folder_without_a_card_is_taken_for_whisper(models: dict[str, Path], p
     assert json.loads((bare / "attune.json").read_text())["engine"] == "ctranslate2"
     (bare / "attune.json").unlink()
     assert [t.text for t in open_recognizer(str(bare), params).transcribe(_CLIPS)] == [t.text for t in with_card]
+
+
+def test_where_nothing_is_heard_the_scores_are_finite(models: dict[str, Path], params: ModelParams, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(str(models["whisper"]), None)
+    end = checkpoint.config.eos_token_id
+    generation = checkpoint.model.generation_config
+    generation.suppress_tokens = [token for token in range(checkpoint.config.vocab_size) if token != end]
+    convert(checkpoint, "mute", "float32", tmp_path / "ct2")
+    mute = open_recognizer(str(tmp_path / "ct2"), params).transcribe(_CLIPS, nbest=3)
+    assert [t.text for t in mute] == [""] * len(_CLIPS)
+    assert all(0 < t.confidence <= 1 for t in mute)
+    assert all(np.isfinite(alternative.score) for t in mute for alternative in t.alternatives)
