@@ -12,7 +12,8 @@ from attune.lineage import check_lineage, record_lineage
 from attune.params import load_params
 from attune.recognizers.registry import open_recognizer
 from attune.recognizers.transcription import transcribe_corpus
-from attune.report.evaluation import SCORES, evaluate, headline, metrics, plot_rows, speaker_rows
+from attune.report.evaluation import evaluate
+from attune.report.tables import SCORES, headline, metrics, plot_rows, speaker_rows
 from attune.workcache import WorkCache
 from stages._run import stage
 

@@ -25,8 +25,8 @@ def main() -> None:
 @_PARAMS
 def summary(params_file: Path) -> None:
     """Says what the last `dvc repro` brought, how sure that is, and what to do next."""
-    from attune.report.evaluation import SCORES
     from attune.report.summary import facts_of, summary
+    from attune.report.tables import SCORES
 
     paths = load_params(params_file).paths
     files = (f"evaluation/{SCORES}", "train.json", "convert_ct2.json")

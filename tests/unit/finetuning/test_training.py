@@ -89,7 +89,7 @@ def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path
     finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "calm", tmp_path / "calm-work")
 
     steps = 0
-    plain = training._WerTrainer.training_step
+    plain = training.WerTrainer.training_step
 
     def killed(self: Any, *arguments: Any, **named: Any) -> Any:
         nonlocal steps
@@ -98,7 +98,7 @@ def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path
             raise KeyboardInterrupt
         return plain(self, *arguments, **named)
 
-    monkeypatch.setattr(training._WerTrainer, "training_step", killed)
+    monkeypatch.setattr(training.WerTrainer, "training_step", killed)
     with pytest.raises(KeyboardInterrupt):
         finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
     monkeypatch.undo()

@@ -13,7 +13,8 @@ from attune.errors import DataError
 from attune.files import read_jsonl, write_json, write_jsonl
 from attune.params import EvaluateParams
 from attune.records import Condition, ErrorCounts, Split, Utterance
-from attune.report.evaluation import Evaluation, SliceResult, UtteranceResult, evaluate, metrics, plot_rows, speaker_rows
+from attune.report.evaluation import Evaluation, SliceResult, UtteranceResult, evaluate
+from attune.report.tables import metrics, plot_rows, speaker_rows
 
 _PARAMS = EvaluateParams(bootstrap_samples=500, confidence=0.95, seed=42)
 

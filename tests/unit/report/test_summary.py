@@ -8,7 +8,7 @@ import pytest
 from attune.errors import DataError
 from attune.params import EvaluateParams
 from attune.records import Utterance
-from attune.report import evaluation
+from attune.report import evaluation, tables
 from attune.report.summary import RunFacts, SliceFacts, facts_of, summary
 
 _SLICE: dict[str, Any] = {
@@ -177,7 +177,7 @@ def test_the_evaluation_s_own_metrics_are_understood() -> None:
     ]
     base, tuned = {"aa": "won too", "bb": "three for"}, {"aa": "one two", "bb": "three four"}
     params = EvaluateParams(bootstrap_samples=100, confidence=0.9, seed=1)
-    found: dict[str, Any] = evaluation.metrics(evaluation.evaluate(utterances, base, tuned, params))
+    found: dict[str, Any] = tables.metrics(evaluation.evaluate(utterances, base, tuned, params))
     facts = _facts(evaluate=found)
     assert facts.slices["noisy"] == facts.slices["overall"]
     assert isinstance(facts.slices["noisy"], SliceFacts)

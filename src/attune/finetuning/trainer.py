@@ -1,0 +1,147 @@
+"""The Hugging Face Trainer as Attune uses it: judged by validation WER, stopped by a loss that is no number."""
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import ProgressCallback, Trainer, TrainingArguments
+
+from attune import scoring
+from attune.checkpoints import quietly
+from attune.dataset import Sounds
+from attune.errors import TrainingError
+from attune.finetuning.families import Example, Family
+from attune.params import TrainParams
+
+_RECOGNISED_AT_ONCE = 32
+_FEATURE_BYTES = 1 << 30
+
+
+class Features:
+    """Features and labels by example, kept once computed as long as they fit into memory."""
+
+    def __init__(self, family: Family, sounds: Sounds) -> None:
+        self._family, self._sounds = family, sounds
+        self._kept: dict[str, NDArray[np.float32]] = {}
+        self._free_bytes = _FEATURE_BYTES
+
+    def of(self, example: Example) -> NDArray[np.float32]:
+        if example.id in self._kept:
+            return self._kept[example.id]
+        features = self._family.features(self._sounds[example.id])
+        if features.nbytes <= self._free_bytes:
+            self._kept[example.id] = features
+            self._free_bytes -= features.nbytes
+        return features
+
+
+class WerTrainer(Trainer):
+    """A Trainer whose evaluation recognises the validation clips and pools their word errors."""
+
+    def __init__(
+        self,
+        model: Any,
+        arguments: TrainingArguments,
+        *,
+        family: Family,
+        features: Features,
+        learnable: Sequence[Example],
+        validation: Sequence[Example],
+    ) -> None:
+        self._family, self._features, self._validation = family, features, validation
+        super().__init__(
+            model,
+            arguments,
+            data_collator=self._collate,
+            train_dataset=list(learnable),
+            eval_dataset=list(validation),
+        )
+        self.remove_callback(ProgressCallback)
+        self.add_callback(_Bar())
+
+    def validation_wer(self) -> float:
+        """Pooled WER of the model as it is now, a fraction."""
+        model: Any = self.model
+        model.eval()
+        ordered = sorted(self._validation, key=lambda e: (e.duration_s, e.id))
+        scores = []
+        with torch.no_grad(), quietly():
+            for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
+                batch = ordered[start : start + _RECOGNISED_AT_ONCE]
+                texts = self._family.recognize(model, [self._features.of(e) for e in batch])
+                scores += [scoring.score(e.id, e.text, text) for e, text in zip(batch, texts, strict=True)]
+        words, _ = scoring.pool(scores)
+        return words.rate
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The validation WER as `eval_wer`, which the best checkpoint is chosen by."""
+        metrics = {"eval_wer": self.validation_wer()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def log(self, logs: dict[str, float], *rest: Any, **more: Any) -> None:
+        """Stops at a loss that is not finite: what follows would only be noise, and the last good checkpoint stands."""
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise TrainingError(f"the loss became {logs['loss']} at step {self.state.global_step}; lower train.learning_rate")
+        super().log(logs, *rest, **more)
+
+    def _collate(self, examples: Sequence[Example]) -> Any:
+        return self._family.collate([(self._features.of(e), self._family.labels(e.text)) for e in examples])
+
+
+def arguments(params: TrainParams, home: Path, examples: int, validated: bool) -> TrainingArguments:
+    """The Trainer's settings for this many examples; checkpoints go to `home`. Raises TrainingError for float16 on a CPU."""
+    on_gpu = torch.cuda.is_available()
+    precision = _precision(params.precision, on_gpu)
+    steps_per_epoch = max(1, math.ceil(examples / (params.batch_size * params.accumulation)))
+    every = max(1, math.ceil(steps_per_epoch / params.evaluations_per_epoch))
+    return TrainingArguments(
+        output_dir=str(home),
+        num_train_epochs=params.epochs,
+        per_device_train_batch_size=params.batch_size,
+        gradient_accumulation_steps=params.accumulation,
+        learning_rate=params.learning_rate.lora if params.method == "lora" else params.learning_rate.full,
+        warmup_steps=params.warmup_share,
+        weight_decay=params.weight_decay,
+        lr_scheduler_type="linear",
+        max_grad_norm=1.0,
+        seed=params.seed,
+        use_cpu=not on_gpu,
+        bf16=precision == "bfloat16",
+        fp16=precision == "float16",
+        eval_strategy="steps" if validated else "no",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=validated,
+        metric_for_best_model="eval_wer" if validated else None,
+        greater_is_better=False if validated else None,
+        logging_steps=max(1, every // 4),
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        report_to=[],
+    )
+
+
+def _precision(wanted: str, on_gpu: bool) -> str:
+    if wanted == "float16" and not on_gpu:
+        raise TrainingError("train.precision is float16, which a CPU cannot train in; use auto, bfloat16 or float32")
+    if wanted != "auto":
+        return wanted
+    native = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
+    return "bfloat16" if native else "float32"
+
+
+class _Bar(ProgressCallback):
+    """A bar with an ETA, and a sentence for each validation in place of the Trainer's dictionaries."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
+        if self.training_bar is not None and "eval_wer" in logs:
+            self.training_bar.write(f"step {state.global_step}: validation WER {logs['eval_wer']:.2%}", file=sys.stderr)
