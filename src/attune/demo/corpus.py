@@ -1,7 +1,7 @@
 """The demo corpus: a small clinic's recordings as a user would bring them, spoken by voices the shipped models never heard.
 
 Layout: `clean/SPEAKER/NNN.wav` and `noisy/SPEAKER/NNN.wav`, a transcript `NNN.txt` beside two of three. The clean
-recordings are everyday sentences. The noisy ones are half clinical (words the shipped models do not know) and are made
+recordings are everyday sentences. One in five of the noisy ones is clinical (words and sentences the shipped models do not know); they and are made
 in loud, echoing rooms. Accents, timbres and kinds of noise differ from those in `pool`.
 """
 
@@ -72,7 +72,7 @@ def _recordings(speakers: int, clean_each: int, noisy_each: int, seed: int) -> I
         everyday, clinic = sentences("everyday", rng.randint(0, 10**9)), sentences("clinic", rng.randint(0, 10**9))
         for index in range(clean_each + noisy_each):
             noisy = index >= clean_each
-            text, speech = _utter(synthesizer, voice, clinic if noisy and index % 2 else everyday)
+            text, speech = _utter(synthesizer, voice, clinic if noisy and index % 5 == 1 else everyday)
             samples = rooms.loud(speech) if noisy else rooms.quiet(speech)
             path = f"{'noisy' if noisy else 'clean'}/{name}/{index:03d}.wav"
             yield _Recording(path, samples, None if index % 3 == 2 else text)

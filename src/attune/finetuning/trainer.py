@@ -20,6 +20,7 @@ from attune.params import TrainParams
 
 _RECOGNISED_AT_ONCE = 32
 _FEATURE_BYTES = 1 << 30
+_LOG_EVERY_S = 10.0
 
 
 class Features:
@@ -141,6 +142,11 @@ def _precision(wanted: str, on_gpu: bool) -> str:
 
 class _Bar(ProgressCallback):
     """A bar with an ETA, and a sentence for each validation in place of the Trainer's dictionaries."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        super().on_train_begin(args, state, control, **more)
+        if self.training_bar is not None and not sys.stderr.isatty():
+            self.training_bar.mininterval = _LOG_EVERY_S
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
         if self.training_bar is not None and "eval_wer" in logs:
