@@ -1,8 +1,8 @@
 """The demo corpus: a small clinic's recordings as a user would bring them, spoken by voices the shipped models never heard.
 
 Layout: `clean/SPEAKER/NNN.wav` and `noisy/SPEAKER/NNN.wav`, a transcript `NNN.txt` beside two of three. The clean
-recordings are everyday sentences. One in five of the noisy ones is clinical (words and sentences the shipped models do not know); they and are made
-in loud, echoing rooms. Accents, timbres and kinds of noise differ from those in `pool`.
+recordings are everyday sentences. One in five of the noisy ones is clinical, with words and sentences that the shipped
+models do not know, and all of them are made in loud, echoing rooms. Accents, timbres and noises differ from those in `pool`.
 """
 
 from collections.abc import Iterator
