@@ -144,7 +144,7 @@ class _Bar(ProgressCallback):
     """A bar with an ETA, and a sentence for each validation in place of the Trainer's dictionaries."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        super().on_train_begin(args, state, control, **more)
+        super().on_train_begin(args, state, control, **more)  # type: ignore[no-untyped-call]
         if self.training_bar is not None and not sys.stderr.isatty():
             self.training_bar.mininterval = _LOG_EVERY_S
 

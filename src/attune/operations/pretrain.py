@@ -104,7 +104,8 @@ It exists so that Attune's whole graph runs in minutes on a laptop, without a do
 small vocabulary, not a recogniser of people.
 
 - **Made by** `attune demo pretrain {kind}`: {rounds};
-  batches of 16 clips, AdamW, 8% warm-up, cosine, seed {seed}, bfloat16 autocast, one CPU thread. No weights of another model went in.
+  batches of 16 clips, AdamW, 8% warm-up, cosine, seed {seed}, bfloat16 autocast, one CPU thread. No weights of
+  another model went in.
 - **Made on** {pool} sentences (about 7.6 h) of the `everyday` grammar (`src/attune/demo/grammar.py`: home, clinic, commands,
   numbers, digits), spoken by eSpeak NG in 4 accents x 50 timbres at many speeds and pitches, heard anew in every step through
   echo, telephone bands, microphones and noise at 12-40 dB; 3% of the examples hold no speech. A tenth of the sentences, by a
