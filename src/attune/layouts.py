@@ -58,7 +58,7 @@ class Inventory:
 def take_inventory(raw: Path) -> Inventory:
     """The recordings below `raw`, ordered by source. Raises DataError if the folder is missing or has none."""
     if not raw.is_dir():
-        raise DataError(f"{raw} is not a folder; put your recordings there, or run: attune demo corpus {raw}")
+        raise DataError(f"{raw} is not a folder; put your recordings there, or run: attune demo corpus")
     rejected: list[Rejection] = []
     files = {_name(path, raw): path for path in _walk(raw, rejected)}
     entries = _manifest_entries(files, raw, rejected)
@@ -66,7 +66,7 @@ def take_inventory(raw: Path) -> Inventory:
     texts = _beside_texts(files, sounds, entries, rejected)
     if not sounds:
         raise DataError(
-            f"{raw} has no recordings ({', '.join(sorted(_AUDIO))}); put some there, or run: attune demo corpus {raw}"
+            f"{raw} has no recordings ({', '.join(sorted(_AUDIO))}); put some there, or run: attune demo corpus"
         )
     recordings = tuple(_recording(s, files[s], entries.get(_key(s)), texts.get(posixpath.splitext(s)[0])) for s in sounds)
     given = [*texts.values(), *(e.text for e in entries.values())]
