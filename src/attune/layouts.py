@@ -65,9 +65,7 @@ def take_inventory(raw: Path) -> Inventory:
     sounds = sorted(source for source in files if _is_audio(source) or _key(source) in entries)
     texts = _beside_texts(files, sounds, entries, rejected)
     if not sounds:
-        raise DataError(
-            f"{raw} has no recordings ({', '.join(sorted(_AUDIO))}); put some there, or run: attune demo corpus"
-        )
+        raise DataError(f"{raw} has no recordings ({', '.join(sorted(_AUDIO))}); put some there, or run: attune demo corpus")
     recordings = tuple(_recording(s, files[s], entries.get(_key(s)), texts.get(posixpath.splitext(s)[0])) for s in sounds)
     given = [*texts.values(), *(e.text for e in entries.values())]
     used = {*sounds, *(s for s in files if _is_transcript(s) or _is_manifest(s))}
