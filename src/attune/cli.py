@@ -1,6 +1,7 @@
 """The `attune` command: what people run beside `dvc repro`. Thin, like the stages; paths come from params.yaml."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ _MODELS = {"whisper": Path("models/tiny/whisper"), "ctc": Path("models/tiny/ctc"
 @click.group(name="attune", cls=AttuneGroup)
 def main() -> None:
     """Fine-tunes speech-to-text models on your own recordings, and proves on held-out speakers what that brought."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in stages/__init__.py
 
 
 @main.command()
