@@ -14,6 +14,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ["split_clean_noisy", "stt_baseline", "llm_gold", "select_errors", "train", "evaluate", "convert_ct2"]
+MADE_BY_RUNS = ("data/raw.dvc", "dvc.lock", "metrics/")
+"""What `make run` leaves in the project under git."""
 SMALL = {"train.epochs": 1, "train.evaluations_per_epoch": 1, "evaluate.bootstrap_samples": 200}
 
 
@@ -31,7 +33,7 @@ class Project:
         files = self._git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
         assert "dvc.yaml" in files
         for name in files:
-            if (ROOT / name).is_file():
+            if (ROOT / name).is_file() and not name.startswith(MADE_BY_RUNS):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
         self._git(folder, "init", "--quiet")

@@ -44,6 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     record_lineage(tmp_path / "baseline", None, [tmp_path / "prepared" / UTTERANCES])
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["llm_gold"]["corrector"] = "references"
+    params["select_errors"]["replay_share"] = 0.3
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     return tmp_path
 
