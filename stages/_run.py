@@ -8,6 +8,9 @@ import click
 
 from attune.commandline import AttuneCommand
 
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 def stage(function: Callable[..., None]) -> click.Command:
     """Makes a command of a stage's function, named like its script: `@stage` above the options."""

@@ -12,20 +12,17 @@ from attune.lineage import check_lineage
 from attune.operations.release import release
 from attune.params import load_params
 from attune.workcache import WorkCache
-from stages._run import stage
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from stages._run import FILE, FOLDER, stage
 
 
 @stage
-@click.option("--prepared", type=_FOLDER, required=True)
-@click.option("--finetuned", type=_FOLDER, required=True)
-@click.option("--evaluated", type=_FOLDER, required=True)
-@click.option("--ct2", type=_FOLDER, required=True)
-@click.option("--metrics", type=_FILE, required=True)
-@click.option("--timing", type=_FILE, required=True)
-@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+@click.option("--prepared", type=FOLDER, required=True)
+@click.option("--finetuned", type=FOLDER, required=True)
+@click.option("--evaluated", type=FOLDER, required=True)
+@click.option("--ct2", type=FOLDER, required=True)
+@click.option("--metrics", type=FILE, required=True)
+@click.option("--timing", type=FILE, required=True)
+@click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(prepared: Path, finetuned: Path, evaluated: Path, ct2: Path, metrics: Path, timing: Path, params_file: Path) -> None:
     """Writes the exported model and the figures of its parity."""
     params = load_params(params_file)

@@ -15,20 +15,17 @@ from attune.recognizers.transcription import transcribe_corpus
 from attune.report.evaluation import evaluate
 from attune.report.tables import SCORES, headline, metrics, plot_rows, speaker_rows
 from attune.workcache import WorkCache
-from stages._run import stage
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from stages._run import FILE, FOLDER, stage
 
 
 @stage
-@click.option("--prepared", type=_FOLDER, required=True)
-@click.option("--finetuned", type=_FOLDER, required=True)
-@click.option("--evaluated", type=_FOLDER, required=True)
-@click.option("--plot", type=_FILE, required=True)
-@click.option("--metrics", "metrics_file", type=_FILE, required=True)
-@click.option("--timing", type=_FILE, required=True)
-@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+@click.option("--prepared", type=FOLDER, required=True)
+@click.option("--finetuned", type=FOLDER, required=True)
+@click.option("--evaluated", type=FOLDER, required=True)
+@click.option("--plot", type=FILE, required=True)
+@click.option("--metrics", "metrics_file", type=FILE, required=True)
+@click.option("--timing", type=FILE, required=True)
+@click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(
     prepared: Path, finetuned: Path, evaluated: Path, plot: Path, metrics_file: Path, timing: Path, params_file: Path
 ) -> None:

@@ -13,19 +13,16 @@ from attune.operations.correction import open_corrector
 from attune.params import load_params
 from attune.records import Hypothesis
 from attune.workcache import WorkCache, default_cache_folder
-from stages._run import stage
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from stages._run import FILE, FOLDER, stage
 
 
 @stage
-@click.option("--prepared", type=_FOLDER, required=True)
-@click.option("--baseline", type=_FOLDER, required=True)
-@click.option("--gold", type=_FOLDER, required=True)
-@click.option("--metrics", "metrics_file", type=_FILE, required=True)
-@click.option("--timing", type=_FILE, required=True)
-@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+@click.option("--prepared", type=FOLDER, required=True)
+@click.option("--baseline", type=FOLDER, required=True)
+@click.option("--gold", type=FOLDER, required=True)
+@click.option("--metrics", "metrics_file", type=FILE, required=True)
+@click.option("--timing", type=FILE, required=True)
+@click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(prepared: Path, baseline: Path, gold: Path, metrics_file: Path, timing: Path, params_file: Path) -> None:
     """Writes gold.jsonl and review.jsonl, and the figures."""
     params = load_params(params_file)

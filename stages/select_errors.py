@@ -10,19 +10,16 @@ from attune.lineage import check_lineage, record_lineage
 from attune.params import load_params
 from attune.records import Gold, Hypothesis
 from attune.selection import metrics, select
-from stages._run import stage
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from stages._run import FILE, FOLDER, stage
 
 
 @stage
-@click.option("--prepared", type=_FOLDER, required=True)
-@click.option("--baseline", type=_FOLDER, required=True)
-@click.option("--gold", type=_FOLDER, required=True)
-@click.option("--selected", type=_FOLDER, required=True)
-@click.option("--metrics", "metrics_file", type=_FILE, required=True)
-@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+@click.option("--prepared", type=FOLDER, required=True)
+@click.option("--baseline", type=FOLDER, required=True)
+@click.option("--gold", type=FOLDER, required=True)
+@click.option("--selected", type=FOLDER, required=True)
+@click.option("--metrics", "metrics_file", type=FILE, required=True)
+@click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(prepared: Path, baseline: Path, gold: Path, selected: Path, metrics_file: Path, params_file: Path) -> None:
     """Writes train.jsonl, validation.jsonl, dropped.jsonl and confusions.jsonl, and the figures."""
     params = load_params(params_file)

@@ -8,17 +8,14 @@ from attune.commandline import one_line
 from attune.files import write_json
 from attune.intake import IntakeReport, metrics, prepare_corpus
 from attune.params import load_params
-from stages._run import stage
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from stages._run import FILE, FOLDER, stage
 
 
 @stage
-@click.option("--raw", type=_FOLDER, required=True)
-@click.option("--prepared", type=_FOLDER, required=True)
-@click.option("--metrics", "metrics_file", type=_FILE, required=True)
-@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+@click.option("--raw", type=FOLDER, required=True)
+@click.option("--prepared", type=FOLDER, required=True)
+@click.option("--metrics", "metrics_file", type=FILE, required=True)
+@click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(raw: Path, prepared: Path, metrics_file: Path, params_file: Path) -> None:
     """Writes 16 kHz mono shards, utterances.jsonl and rejected.jsonl, and the figures."""
     report = prepare_corpus(raw, prepared, load_params(params_file).split_clean_noisy)

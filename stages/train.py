@@ -13,21 +13,18 @@ from attune.finetuning.training import TrainingReport, finetune
 from attune.lineage import check_lineage, record_lineage
 from attune.params import load_params
 from attune.records import Selection
-from stages._run import stage
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from stages._run import FILE, FOLDER, stage
 
 
 @stage
-@click.option("--prepared", type=_FOLDER, required=True)
-@click.option("--selected", type=_FOLDER, required=True)
-@click.option("--finetuned", type=_FOLDER, required=True)
-@click.option("--work", type=_FOLDER, required=True, help="Checkpoints of an unfinished run; not an output.")
-@click.option("--curve", type=_FILE, required=True)
-@click.option("--metrics", type=_FILE, required=True)
-@click.option("--timing", type=_FILE, required=True)
-@click.option("--params", "params_file", type=_FILE, default=Path("params.yaml"))
+@click.option("--prepared", type=FOLDER, required=True)
+@click.option("--selected", type=FOLDER, required=True)
+@click.option("--finetuned", type=FOLDER, required=True)
+@click.option("--work", type=FOLDER, required=True, help="Checkpoints of an unfinished run; not an output.")
+@click.option("--curve", type=FILE, required=True)
+@click.option("--metrics", type=FILE, required=True)
+@click.option("--timing", type=FILE, required=True)
+@click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(
     prepared: Path, selected: Path, finetuned: Path, work: Path, curve: Path, metrics: Path, timing: Path, params_file: Path
 ) -> None:
