@@ -9,9 +9,8 @@ from attune.checkpoints import TRAINING_RECORD
 from attune.dataset import UTTERANCES, Sounds, read_utterances
 from attune.files import whole_folder, write_csv, write_json, write_jsonl
 from attune.lineage import check_lineage, record_lineage
+from attune.operations.hearing import hear
 from attune.params import load_params
-from attune.recognizers.registry import open_recognizer
-from attune.recognizers.transcription import transcribe_corpus
 from attune.report.evaluation import evaluate
 from attune.report.tables import SCORES, headline, metrics, plot_rows, speaker_rows
 from attune.workcache import WorkCache
@@ -31,19 +30,13 @@ def main(
 ) -> None:
     """Writes the scores with intervals, both models' texts of every test utterance, and a plot's data."""
     params = load_params(params_file)
-    model = params.model
     start_s = time.monotonic()
     check_lineage(finetuned, [prepared / UTTERANCES])
     utterances = read_utterances(prepared)
     tested = [u for u in utterances if u.split == "test" and u.reference is not None]
-    texts = []
-    for name in (model.name, str(finetuned)):
-        recognizer = open_recognizer(name, model)
-        heard, _ = transcribe_corpus(
-            recognizer, tested, Sounds(prepared), WorkCache(), model.batch_size, params.stt_baseline.nbest
-        )
-        texts.append({hypothesis.id: hypothesis.text for hypothesis in heard})
-    base, tuned = texts
+    sounds, cache = Sounds(prepared), WorkCache()
+    heard = [hear(name, tested, sounds, params, cache)[0] for name in (params.model.name, finetuned)]
+    base, tuned = ({hypothesis.id: hypothesis.text for hypothesis in texts} for texts in heard)
     result = evaluate(utterances, base, tuned, params.evaluate)
     with whole_folder(evaluated) as folder:
         record_lineage(folder, finetuned, [finetuned / TRAINING_RECORD])

@@ -143,6 +143,7 @@ class EvaluateParams(_Section):
 class ConvertParams(_Section):
     quantization: Quantization
     max_wer_increase_points: Annotated[float, Field(ge=0, le=100)]
+    parity_utterances: Annotated[int, Field(ge=1)]
 
 
 class Params(_Section):

@@ -84,7 +84,7 @@ def test_every_params_section_is_declared_and_used(graph: dict[str, Any]) -> Non
     assert sections == {*STAGES, "model", "paths"}
     for name in STAGES:
         script = ROOT / "stages" / f"{name}.py"
-        sources = [script, *(f for f in direct_imports(script) if f.parent.name == "operations")]
+        sources = [script, *(f for f in closure(script) if f.parent.name == "operations")]
         pattern = re.compile(r"\b(?:params|load_params\(\w+\))\.(\w+)")
         used = {section for f in sources for section in pattern.findall(f.read_text())} & sections
         assert used == set(graph["stages"][name]["params"]), f"dvc.yaml: the params of {name} are not the sections it uses"

@@ -3,6 +3,9 @@
 Two grammars: `everyday` is what the shipped models learn (home, clinic, commands, numbers); `clinic` adds
 words and sentences that they have never heard, as a user's own field would. Which sentences are held out is
 decided by a hash of the text, so that no sentence is ever both trained on and tested on.
+
+Beside them, `unrelated_words` gives lists in which no word foretells the next: a decoder that has only seen
+sentences of a grammar learns the grammar by heart and stops listening.
 """
 
 import hashlib
@@ -82,6 +85,44 @@ CLINIC = (
     "patient record {digits}", "{drug} was given at {n}",
 )  # fmt: skip
 
+_AMBIGUOUS = frozenset({"to", "too", "for", "eye", "weak", "write", "son", "i", "hours", "near"})
+"""Words that sound like another of the list: without a sentence around it nobody can spell them."""
+
+_COMMON = """
+able about above accept across action active actor address afraid again agree airport almost alone along already always
+amount angry animal answer apartment arrive artist attack aunt autumn baby balance ball banana basket battle beautiful because
+become before begin behind believe below belong between bicycle big bird birthday biscuit black blanket body bottle bottom
+branch brave bridge bright bring brown brush bucket build burn business busy butter button camera candle captain careful carpet
+carry castle catch center central certain chance change cheap check chicken choice choose church circle clean clear clever climb
+cloth cloud coast collect college colour common company complete computer corner correct cotton country couple courage cousin
+cover crazy cream cross crowd cry curtain customer cut dance danger decide deep deliver depend desk destroy different
+difficult dinner dirty discuss distance doctor dollar double dream dress drink dry during duty early earth easy edge effort empty
+engine enjoy enough entrance escape even evening ever exact example except excuse exercise expect explain extra face factory
+false family famous farmer fashion fast favourite feather feed fence field fight figure fill film finger finish fire first flag
+flat flight float floor follow forest forget fork forward freedom fresh friendly fruit full funny furniture future game gentle
+gift glad glass gold good grass great green ground group grow guess guide hammer handle hang happen hard harvest hate heavy help
+hidden high hill hobby holiday hope horse hotel huge hungry hurry husband idea important inside interest island jacket
+join joke judge juice jump justice keep kettle kind king kiss kitten knife ladder lake language large later laugh lazy leader
+learn leather leave lemon lend lesson level lift listen little local lonely look loud lovely lucky lunch machine magic manage map
+marry master match matter measure member memory message metal method middle might million minister mirror mistake mix modern
+moment money monkey moon mountain mouse mouth move much museum narrow nation nature nearly necessary needle nephew never noise
+north nothing notice object ocean offer often onion only operate opinion order other outside oven owner package page paint palace
+paper parent part party pass past path pattern pencil perfect perhaps photograph picture pilot plan planet plant plastic plate
+pleasure pocket poem police polite popular position possible potato pour power practice prepare present president pretty
+price prince print prison private prize problem produce promise proper protect proud provide public pull punish pupil push puzzle
+quality quarter queen question quick quite rabbit railway raise reach ready reason receive remember repair repeat reply
+report rescue result return rich ring rise river roof rough round rubber ruler rush safe salad salt sand sandwich save science
+scissors search season second secret sense sentence separate serious service several shape share sharp sheep shelf shine ship
+shirt short shout show shut silver similar simple single skill skin skirt sky slow small smart smell smile smoke smooth snake
+snow social soft soldier solve some song soon sorry sound south space special speech speed spell spend spoon spread spring square
+stage stamp stand star state stay step stick still stone store storm story strange street strong student study subject
+succeed sudden summer support sure surprise sweet system table talk tall taste team teach telephone temple tennis terrible test
+theatre thick thin think thirsty throw thunder tiger together tongue tooth total touch towel tower town toy traffic travel tree
+trip trouble true trust truth try turkey type ugly umbrella uncle under understand uniform union until useful usual valley value
+vegetable village violin visit voice wake wall wallet want warm wash watch wave weapon wedding welcome west wheel while whisper
+white wide wild win wing winter wish without wonder wool word world worry wrong yellow yesterday young
+"""
+
 GRAMMARS: Mapping[str, Sequence[str]] = {"everyday": EVERYDAY, "clinic": CLINIC}
 
 
@@ -94,6 +135,25 @@ def sentences(grammar: str, seed: int, *, held_out: bool = False) -> Iterator[st
     while True:
         text = _fill(rng.choice(GRAMMARS[grammar]), rng)
         if is_held_out(text) == held_out and text.count(" ") < _LONGEST_WORDS:
+            yield text
+
+
+def unrelated_words(seed: int) -> Iterator[str]:
+    """Endless lists of 1 to 6 words in no order: those of `everyday` and 600 other common English ones."""
+    rng = Random(f"words-{seed}")
+    words = sorted((vocabulary("everyday") | set(_COMMON.split())) - _AMBIGUOUS)
+    while True:
+        text = " ".join(rng.choices(words, k=rng.randint(1, 6)))
+        if not is_held_out(text):
+            yield text
+
+
+def digit_strings(seed: int) -> Iterator[str]:
+    """Endless lists of 1 to 6 digits, spelled out; a third of them a single one."""
+    rng = Random(f"digits-{seed}")
+    while True:
+        text = " ".join(rng.choices(DIGITS, k=max(1, rng.randint(-1, 6))))
+        if not is_held_out(text):
             yield text
 
 

@@ -234,14 +234,14 @@ def _ctc_processor(work: Path) -> Wav2Vec2BertProcessor:
     vocabulary = {token: n for n, token in enumerate(["<pad>", "<unk>", "|", *_LETTERS])}
     (work / "vocab.json").write_text(json.dumps(vocabulary))
     tokenizer = Wav2Vec2CTCTokenizer(str(work / "vocab.json"), bos_token=None, eos_token=None)
-    extractor = SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=3, padding_value=0.0)
+    extractor = SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=2, padding_value=0.0)
     return Wav2Vec2BertProcessor(extractor, tokenizer)
 
 
 def _ctc_config(vocab_size: int, pad_token_id: int) -> Wav2Vec2BertConfig:
     return Wav2Vec2BertConfig(
         vocab_size=vocab_size, hidden_size=160, num_hidden_layers=4, num_attention_heads=4, intermediate_size=480,
-        feature_projection_input_dim=240, position_embeddings_type="rotary", conv_depthwise_kernel_size=15,
+        feature_projection_input_dim=160, position_embeddings_type="rotary", conv_depthwise_kernel_size=15,
         hidden_dropout=0.0, activation_dropout=0.0, attention_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.0,
         conformer_conv_dropout=0.0, layerdrop=0.0, apply_spec_augment=False, add_adapter=False, ctc_loss_reduction="mean",
         ctc_zero_infinity=True, pad_token_id=pad_token_id, bos_token_id=None, eos_token_id=None, max_source_positions=2000,

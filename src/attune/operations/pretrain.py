@@ -20,8 +20,8 @@ _SILENT_SHARE = 0.03
 _SEED = 1
 _TEST_SEED, _TEST_SIZE = 2, 400
 _ROUNDS: dict[Kind, tuple[tuple[int, float], ...]] = {
-    "whisper": ((8000, 1.5e-3), (8000, 1.5e-3), (7000, 1.2e-3)),
-    "ctc": ((7000, 1.5e-3), (7000, 1.2e-3), (5000, 8e-4)),
+    "whisper": ((13000, 1.5e-3),),
+    "ctc": ((11000, 1.5e-3),),
 }
 """Steps and peak learning rate of each round."""
 _ARCHITECTURES = {

@@ -9,10 +9,10 @@ from attune.checkpoints import load_checkpoint, read_training_record
 from attune.dataset import Sounds
 from attune.export.conversion import Export, convert
 from attune.export.parity import Parity, compare, parity_set, require_parity
+from attune.operations.hearing import hear
 from attune.params import Params
-from attune.recognizers.registry import open_recognizer
-from attune.recognizers.transcription import TranscriptionReport, transcribe_corpus
-from attune.records import Hypothesis, Utterance
+from attune.recognizers.transcription import TranscriptionReport
+from attune.records import Utterance
 from attune.workcache import WorkCache
 
 
@@ -59,16 +59,9 @@ def release(
     """
     record = read_training_record(finetuned)
     export = convert(load_checkpoint(str(finetuned), None), record.base, params.convert_ct2.quantization, draft)
-    compared = parity_set(utterances)
-    tuned, _ = _hear(str(finetuned), compared, sounds, params, cache)
-    exported, report = _hear(str(draft), compared, sounds, params, cache)
+    compared = parity_set(utterances, params.convert_ct2.parity_utterances)
+    tuned, _ = hear(finetuned, compared, sounds, params, cache)
+    exported, report = hear(draft, compared, sounds, params, cache)
     parity = compare(compared, tuned, exported)
     require_parity(parity, params.convert_ct2.max_wer_increase_points, export.quantization)
     return Release(export, parity, sum(path.stat().st_size for path in draft.iterdir()) / 1e6, report)
-
-
-def _hear(
-    name: str, utterances: Sequence[Utterance], sounds: Sounds, params: Params, cache: WorkCache
-) -> tuple[list[Hypothesis], TranscriptionReport]:
-    recognizer = open_recognizer(name, params.model)
-    return transcribe_corpus(recognizer, utterances, sounds, cache, params.model.batch_size, params.stt_baseline.nbest)

@@ -58,14 +58,21 @@ def test_nothing_to_compare_is_no_parity() -> None:
 
 @pytest.mark.parametrize(
     ("splits", "expected"),
-    [(("train", "validation", "test"), "validation"), (("train", "test"), "test"), (("train",), "train")],
+    [
+        (("train", "validation", "test"), ["validation", "train"]),
+        (("train", "test"), ["train"]),
+        (("test",), ["test"]),
+    ],
 )
-def test_parity_is_measured_on_validation_else_test_else_all(splits: tuple[Split, ...], expected: Split) -> None:
+def test_parity_is_measured_on_validation_then_train_and_never_on_test_beside_others(
+    splits: tuple[Split, ...], expected: list[Split]
+) -> None:
     utterances = [_utterance(split, "text", split) for split in splits]
-    assert [u.split for u in parity_set(utterances)] == [expected]
+    assert [u.split for u in parity_set(utterances, 10)] == expected
+    assert [u.split for u in parity_set(utterances, 1)] == expected[:1]
 
 
 def test_utterances_without_reference_are_left_out_where_others_have_one() -> None:
     utterances = [_utterance("a", None), _utterance("b", "text")]
-    assert [u.id for u in parity_set(utterances)] == ["b"]
-    assert [u.id for u in parity_set(utterances[:1])] == ["a"]
+    assert [u.id for u in parity_set(utterances, 10)] == ["b"]
+    assert [u.id for u in parity_set(utterances[:1], 10)] == ["a"]

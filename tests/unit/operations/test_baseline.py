@@ -1,6 +1,6 @@
 import pytest
 
-from attune.operations.baseline import metrics, sentence
+from attune.operations.baseline import COLUMNS, metrics, sentence, slices
 from attune.records import Condition, Hypothesis, Split, Utterance
 
 
@@ -19,10 +19,11 @@ def test_rates_are_pooled_over_words_in_every_slice() -> None:
     assert (figures["utterances"], figures["with_reference"], figures["empty_texts"]) == (3, 2, 1)
     assert figures["wer"] == pytest.approx(1 / 5)
     assert figures["mean_confidence"] == pytest.approx(0.5)
-    assert figures["by_condition"]["clean"]["wer"] == 0.0
-    assert figures["by_condition"]["noisy"]["wer"] == 1.0
-    assert figures["by_split"]["train"]["wer"] is None
-    assert figures["by_split"]["test"]["utterances"] == 2
+    assert (figures["clean_wer"], figures["noisy_wer"]) == (0.0, 1.0)
+    rows = {row["value"]: row for row in slices(utterances, hypotheses)}
+    assert rows["train"]["wer"] is None
+    assert rows["test"]["utterances"] == 2
+    assert all(tuple(row) == COLUMNS for row in rows.values())
     assert "WER 20.00%" in sentence(figures)
 
 
