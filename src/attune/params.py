@@ -119,6 +119,10 @@ class LearningRateParams(_Section):
     full: Annotated[float, Field(gt=0, le=1)]
 
 
+class AugmentationParams(_Section):
+    speed: Annotated[float, Field(ge=0, le=0.5)]
+
+
 class TrainParams(_Section):
     method: Literal["lora", "full"]
     lora: LoraParams
@@ -130,6 +134,7 @@ class TrainParams(_Section):
     weight_decay: Share
     evaluations_per_epoch: Annotated[int, Field(ge=1, le=100)]
     patience: Annotated[int, Field(ge=1, le=1000)]
+    augmentation: AugmentationParams
     precision: Precision
     seed: int
 

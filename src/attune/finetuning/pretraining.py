@@ -1,7 +1,7 @@
 """Trains the two shipped models from scratch, on a CPU, from recordings and a distortion handed in by the caller.
 
-A Whisper-class model learns faster with a CTC loss on its encoder beside the decoder's own (Watanabe et al.,
-2017, "Hybrid CTC/Attention Architecture"); that head is dropped when the model is saved.
+A Whisper-class model learns faster with a CTC loss over letters on its encoder beside the decoder's own (Watanabe
+et al., 2017, "Hybrid CTC/Attention Architecture"); that head is dropped when the model is saved.
 """
 
 import json
@@ -41,6 +41,8 @@ _HOP = 250
 _SAVE_STEPS = 500
 _TIMESTAMP_SHARE = 0.2
 _LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+_SYMBOLS = f" {_LETTERS}"
+_BLANK = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def pretrain_whisper(draw: Draw, texts: Sequence[str], schedule: Schedule, folde
         features = processor.feature_extractor([d[0] for d in drawn], sampling_rate=16_000, return_tensors="pt")
         plain = [processor.tokenizer(d[1], add_special_tokens=False).input_ids for d in drawn]
         labels = [_whisper_labels(processor.tokenizer, ids, *d[2:]) for ids, d in zip(plain, drawn, strict=True)]
-        return {"input_features": features.input_features, "labels": _padded(labels), "ctc_labels": _padded(plain)}
+        spelt = _padded([[1 + _SYMBOLS.index(letter) for letter in d[1]] for d in drawn])
+        return {"input_features": features.input_features, "labels": _padded(labels), "ctc_labels": spelt}
 
     _train(joint, collate, schedule, work)
     model = joint.without_head()
@@ -101,8 +104,7 @@ class _JointWhisper(WhisperForConditionalGeneration):
 
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__(config)
-        self.blank = config.vocab_size
-        self.ctc_head = nn.Linear(config.d_model, config.vocab_size + 1)
+        self.ctc_head = nn.Linear(config.d_model, 1 + len(_SYMBOLS))
 
     def forward(self, input_features: torch.Tensor, labels: torch.Tensor, ctc_labels: torch.Tensor) -> dict[str, Any]:
         out = super().forward(input_features=input_features, labels=labels)
@@ -110,7 +112,7 @@ class _JointWhisper(WhisperForConditionalGeneration):
         frames = torch.full((scores.shape[1],), scores.shape[0])
         known = ctc_labels >= 0
         ctc = nn.functional.ctc_loss(
-            scores, ctc_labels[known], frames, known.sum(1), blank=self.blank, reduction="sum", zero_infinity=True
+            scores, ctc_labels[known], frames, known.sum(1), blank=_BLANK, reduction="sum", zero_infinity=True
         )
         return {"loss": 0.5 * out.loss + 0.5 * ctc / known.sum().clamp(min=1)}
 

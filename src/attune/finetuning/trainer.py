@@ -2,7 +2,9 @@
 
 import math
 import sys
+import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from attune import scoring
 from attune.checkpoints import quietly
 from attune.dataset import Sounds
 from attune.errors import TrainingError
+from attune.finetuning.augmentation import at_speed
 from attune.finetuning.families import Example, Family
 from attune.params import TrainParams
 
@@ -40,6 +43,13 @@ class Features:
             self._free_bytes -= features.nbytes
         return features
 
+    def at_speed(self, example: Example, speed: float) -> NDArray[np.float32]:
+        """The example played faster or slower; as it is where the family could not learn it then."""
+        played = replace(example, duration_s=example.duration_s / speed)
+        if speed == 1 or self._family.refusal(played, self._family.labels(example.text)) is not None:
+            return self.of(example)
+        return self._family.features(at_speed(self._sounds[example.id], speed))
+
 
 class WerTrainer(Trainer):
     """A Trainer whose evaluation recognises the validation clips and pools their word errors."""
@@ -48,13 +58,14 @@ class WerTrainer(Trainer):
         self,
         model: Any,
         arguments: TrainingArguments,
+        params: TrainParams,
         *,
         family: Family,
         features: Features,
         learnable: Sequence[Example],
         validation: Sequence[Example],
     ) -> None:
-        self._family, self._features, self._validation = family, features, validation
+        self._family, self._features, self._validation, self._params = family, features, validation, params
         super().__init__(
             model,
             arguments,
@@ -93,7 +104,14 @@ class WerTrainer(Trainer):
         super().log(logs, *rest, **more)
 
     def _collate(self, examples: Sequence[Example]) -> Any:
-        return self._family.collate([(self._features.of(e), self._family.labels(e.text)) for e in examples])
+        number = int(self.state.epoch or 0)
+        return self._family.collate([(self._varied(e, number), self._family.labels(e.text)) for e in examples])
+
+    def _varied(self, example: Example, number: int) -> NDArray[np.float32]:
+        """What pass `number` hears, whatever came before it: a resumed run hears what an uninterrupted one would."""
+        change = self._params.augmentation.speed
+        rng = np.random.default_rng((self._params.seed, number, zlib.crc32(example.id.encode())))
+        return self._features.at_speed(example, 1 + rng.uniform(-change, change) if change else 1.0)
 
 
 def arguments(params: TrainParams, home: Path, examples: int, validated: bool) -> TrainingArguments:

@@ -95,6 +95,7 @@ def finetune(
     trainer = WerTrainer(
         model,
         arguments(params, home, len(learnable), bool(validation)),
+        params,
         family=family,
         features=Features(family, sounds),
         learnable=learnable,

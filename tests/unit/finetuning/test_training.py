@@ -12,6 +12,7 @@ from attune.checkpoints import Checkpoint, load_checkpoint, quietly
 from attune.errors import TrainingError
 from attune.finetuning import training
 from attune.finetuning.families import Example, family_of
+from attune.finetuning.trainer import Features, WerTrainer, arguments
 from attune.finetuning.training import finetune
 from attune.params import TrainParams
 
@@ -41,6 +42,7 @@ def params(**changes: Any) -> TrainParams:
         "weight_decay": 0.0,
         "evaluations_per_epoch": 1,
         "patience": 100,
+        "augmentation": {"speed": 0.0},
         "precision": "float32",
         "seed": 1,
     }
@@ -85,7 +87,9 @@ def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path
     def weights(name: str) -> dict[str, torch.Tensor]:
         return load_file(tmp_path / name / "lora_adapters" / "adapter_model.safetensors")
 
-    settings = params(epochs=6, lora={"rank": 4, "alpha": 8, "dropout": 0.1})
+    settings = params(
+        epochs=3, batch_size=2, evaluations_per_epoch=2, lora={"rank": 4, "alpha": 8, "dropout": 0.1}, augmentation={"speed": 0.2}
+    )
     finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "calm", tmp_path / "calm-work")
 
     steps = 0
@@ -108,6 +112,26 @@ def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path
     assert calm.keys() == storm.keys()
     assert all(torch.equal(calm[name], storm[name]) for name in calm)
     assert not list((tmp_path / "work").glob("*/checkpoint-*"))
+
+
+def test_each_pass_hears_the_recordings_changed_and_the_same_pass_hears_them_alike(tmp_path: Path) -> None:
+    checkpoint = tiny("whisper")
+    family = family_of("whisper", checkpoint.model, checkpoint.processor, None)
+    settings = params(augmentation={"speed": 0.2})
+    trainer = WerTrainer(
+        checkpoint.model,
+        arguments(settings, tmp_path, 4, validated=False),
+        settings,
+        family=family,
+        features=Features(family, Tones()),
+        learnable=EXAMPLES,
+        validation=[],
+    )
+    first, again, second = (trainer._varied(EXAMPLES[0], number) for number in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, second)
+    slow = Example("0", "stop", 4.9)  # played slower it would not fit into the window of 5 s
+    assert np.array_equal(trainer._features.at_speed(slow, 0.9), trainer._features.of(slow))
 
 
 def test_changed_params_do_not_resume_another_run(tmp_path: Path) -> None:
