@@ -4,7 +4,6 @@ A Whisper-class model learns faster with a CTC loss over letters on its encoder 
 et al., 2017, "Hybrid CTC/Attention Architecture"); that head is dropped when the model is saved.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,35 +12,34 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import ByteLevelBPETokenizer
 from torch import nn
 from transformers import (
-    GenerationConfig,
-    SeamlessM4TFeatureExtractor,
     Trainer,
     TrainingArguments,
-    Wav2Vec2BertConfig,
     Wav2Vec2BertForCTC,
-    Wav2Vec2BertProcessor,
-    Wav2Vec2CTCTokenizer,
     WhisperConfig,
-    WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
-    WhisperProcessor,
     WhisperTokenizer,
 )
 from transformers.trainer_utils import get_last_checkpoint
+
+from attune.finetuning.tiny import (
+    LETTERS,
+    WINDOW_S,
+    ctc_config,
+    ctc_processor,
+    whisper_config,
+    whisper_generation,
+    whisper_processor,
+)
 
 Samples = NDArray[np.float32]
 Draw = Callable[[int], tuple[Samples, str, float, float]]
 """Example number → 16 kHz samples, their text, where the speech starts and ends in seconds."""
 
-WINDOW_S = 5
-_HOP = 250
 _SAVE_STEPS = 500
 _TIMESTAMP_SHARE = 0.2
-_LETTERS = "abcdefghijklmnopqrstuvwxyz'"
-_SYMBOLS = f" {_LETTERS}"
+_SYMBOLS = f" {LETTERS}"
 _BLANK = 0
 
 
@@ -65,8 +63,8 @@ class Schedule:
 def pretrain_whisper(draw: Draw, texts: Sequence[str], schedule: Schedule, folder: Path, work: Path) -> None:
     """Writes a Whisper-class checkpoint of about 2 M parameters with a 5 s window into `folder`."""
     torch.manual_seed(schedule.seed)
-    processor = _whisper_processor(texts)
-    joint = _JointWhisper(_whisper_config(processor.tokenizer))
+    processor = whisper_processor(texts)
+    joint = _JointWhisper(whisper_config(processor.tokenizer))
 
     def collate(numbers: list[int]) -> dict[str, torch.Tensor]:
         drawn = [(*draw(n), n) for n in numbers]
@@ -78,16 +76,16 @@ def pretrain_whisper(draw: Draw, texts: Sequence[str], schedule: Schedule, folde
 
     _train(joint, collate, schedule, work)
     model = joint.without_head()
-    model.generation_config = _whisper_generation(processor.tokenizer)
+    model.generation_config = whisper_generation(processor.tokenizer)
     _save(model, processor, folder)
 
 
 def pretrain_ctc(draw: Draw, schedule: Schedule, folder: Path, work: Path) -> None:
     """Writes a Wav2Vec2-BERT CTC checkpoint of about 2 M parameters over letters into `folder`."""
     torch.manual_seed(schedule.seed)
-    processor = _ctc_processor(work)
+    processor = ctc_processor(work)
     tokenizer = processor.tokenizer
-    model = Wav2Vec2BertForCTC(_ctc_config(len(tokenizer), tokenizer.pad_token_id))
+    model = Wav2Vec2BertForCTC(ctc_config(len(tokenizer), tokenizer.pad_token_id))
 
     def collate(numbers: list[int]) -> dict[str, torch.Tensor]:
         drawn = [draw(n) for n in numbers]
@@ -184,44 +182,6 @@ def _save(model: Any, processor: Any, folder: Path) -> None:
     (folder / "model.safetensors").chmod(0o644)
 
 
-def _whisper_processor(texts: Sequence[str]) -> WhisperProcessor:
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(texts, vocab_size=420, min_frequency=3, show_progress=False)
-    learnt = json.loads(bpe.to_str())["model"]
-    names = ["startoftranscript", "en", "translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
-    tokenizer = WhisperTokenizer(
-        vocab=learnt["vocab"],
-        merges=[tuple(m) for m in learnt["merges"]],
-        pad_token="<|endoftext|>",
-        extra_special_tokens=[f"<|{name}|>" for name in names],
-    )
-    tokenizer.add_tokens([f"<|{n * 0.02:.2f}|>" for n in range(WINDOW_S * 50 + 1)])
-    extractor = WhisperFeatureExtractor(feature_size=80, hop_length=_HOP, chunk_length=WINDOW_S, n_fft=400)
-    return WhisperProcessor(extractor, tokenizer)
-
-
-def _whisper_config(tokenizer: WhisperTokenizer) -> WhisperConfig:
-    end: Any = tokenizer.eos_token_id
-    start: Any = tokenizer.convert_tokens_to_ids("<|startoftranscript|>")
-    return WhisperConfig(
-        vocab_size=len(tokenizer), d_model=160, encoder_layers=4, decoder_layers=2, encoder_ffn_dim=480,
-        decoder_ffn_dim=480, encoder_attention_heads=4, decoder_attention_heads=4, dropout=0.0,
-        max_source_positions=WINDOW_S * 16_000 // _HOP // 2, max_target_positions=96, decoder_start_token_id=start,
-        bos_token_id=end, eos_token_id=end, pad_token_id=end, suppress_tokens=None, begin_suppress_tokens=None,
-    )  # fmt: skip
-
-
-def _whisper_generation(tokenizer: WhisperTokenizer) -> GenerationConfig:
-    token = tokenizer.convert_tokens_to_ids
-    end = tokenizer.eos_token_id
-    return GenerationConfig(
-        decoder_start_token_id=token("<|startoftranscript|>"), bos_token_id=end, eos_token_id=end, pad_token_id=end,
-        no_timestamps_token_id=token("<|notimestamps|>"), is_multilingual=False, max_length=96, return_timestamps=False,
-        prev_sot_token_id=token("<|startofprev|>"), begin_suppress_tokens=[], suppress_tokens=[],
-        alignment_heads=[[1, 0], [1, 1], [1, 2], [1, 3]], max_initial_timestamp_index=50, _from_model_config=False,
-    )  # fmt: skip
-
-
 def _whisper_labels(tokenizer: WhisperTokenizer, ids: list[int], start_s: float, end_s: float, number: int) -> list[int]:
     """The prompt without its first token (the model adds it), the text, the end; a share of them with timestamps."""
     token = tokenizer.convert_tokens_to_ids
@@ -229,25 +189,6 @@ def _whisper_labels(tokenizer: WhisperTokenizer, ids: list[int], start_s: float,
         first, last = (token(f"<|{round(s / 0.02) * 0.02:.2f}|>") for s in (start_s, min(end_s, WINDOW_S)))
         return [first, *ids, last, tokenizer.eos_token_id]
     return [token("<|notimestamps|>"), *ids, tokenizer.eos_token_id]
-
-
-def _ctc_processor(work: Path) -> Wav2Vec2BertProcessor:
-    work.mkdir(parents=True, exist_ok=True)
-    vocabulary = {token: n for n, token in enumerate(["<pad>", "<unk>", "|", *_LETTERS])}
-    (work / "vocab.json").write_text(json.dumps(vocabulary))
-    tokenizer = Wav2Vec2CTCTokenizer(str(work / "vocab.json"), bos_token=None, eos_token=None)
-    extractor = SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=2, padding_value=0.0)
-    return Wav2Vec2BertProcessor(extractor, tokenizer)
-
-
-def _ctc_config(vocab_size: int, pad_token_id: int) -> Wav2Vec2BertConfig:
-    return Wav2Vec2BertConfig(
-        vocab_size=vocab_size, hidden_size=160, num_hidden_layers=4, num_attention_heads=4, intermediate_size=480,
-        feature_projection_input_dim=160, position_embeddings_type="rotary", conv_depthwise_kernel_size=15,
-        hidden_dropout=0.0, activation_dropout=0.0, attention_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.0,
-        conformer_conv_dropout=0.0, layerdrop=0.0, apply_spec_augment=False, add_adapter=False, ctc_loss_reduction="mean",
-        ctc_zero_infinity=True, pad_token_id=pad_token_id, bos_token_id=None, eos_token_id=None, max_source_positions=2000,
-    )  # fmt: skip
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -106,13 +106,12 @@ small vocabulary, not a recogniser of people.
 - **Made by** `attune demo pretrain {kind}`: {rounds};
   batches of 16 clips, AdamW, 8% warm-up, cosine, seed {seed}, bfloat16 autocast, one CPU thread. No weights of
   another model went in.
-- **Made on** {pool} sentences (about 7.6 h) of the `everyday` grammar (`src/attune/demo/grammar.py`: home, clinic, commands,
-  numbers, digits), spoken by eSpeak NG in 4 accents x 50 timbres at many speeds and pitches, heard anew in every step through
-  echo, telephone bands, microphones and noise at 12-40 dB; 3% of the examples hold no speech. A tenth of the sentences, by a
-  hash of the text, was never trained on. eSpeak's breathy timbres draw random breath, so a rerun gives an equal model, not the
-  same bytes.
+- **Made on** {pool} recordings by eSpeak NG in 4 accents x 45 timbres at many speeds and pitches: half of them sentences of
+  the `everyday` grammar (`src/attune/demo/grammar.py`: home, clinic, commands, numbers), three in ten unrelated common words,
+  two in ten digit strings; heard anew in every step through echo, telephone bands, microphones and noise at 12-40 dB; 3% of
+  the examples hold no speech. A tenth of the sentences, by a hash of the text, was never trained on.
 - **Result** on {size} sentences of that tenth, in the same accents and timbres: WER {clean:.2%} as spoken, {distorted:.2%}
   distorted like the training data.
-- **Limits**: a few hundred words; the voices are synthetic; other accents, other words and real rooms raise the WER steeply.
+- **Limits**: about nine hundred words; the voices are synthetic; other accents, other words and real rooms raise the WER steeply.
   That is what the demo fine-tunes away.
 """
