@@ -64,7 +64,7 @@ def pretrain_whisper(draw: Draw, texts: Sequence[str], schedule: Schedule, folde
     """Writes a Whisper-class checkpoint of about 2 M parameters with a 5 s window into `folder`."""
     torch.manual_seed(schedule.seed)
     processor = whisper_processor(texts)
-    joint = _JointWhisper(whisper_config(processor.tokenizer))
+    joint = _JointWhisper(_eager(whisper_config(processor.tokenizer)))
 
     def collate(numbers: list[int]) -> dict[str, torch.Tensor]:
         drawn = [(*draw(n), n) for n in numbers]
@@ -85,7 +85,7 @@ def pretrain_ctc(draw: Draw, schedule: Schedule, folder: Path, work: Path) -> No
     torch.manual_seed(schedule.seed)
     processor = ctc_processor(work)
     tokenizer = processor.tokenizer
-    model = Wav2Vec2BertForCTC(ctc_config(len(tokenizer), tokenizer.pad_token_id))
+    model = Wav2Vec2BertForCTC(_eager(ctc_config(len(tokenizer), tokenizer.pad_token_id)))
 
     def collate(numbers: list[int]) -> dict[str, torch.Tensor]:
         drawn = [draw(n) for n in numbers]
@@ -95,6 +95,12 @@ def pretrain_ctc(draw: Draw, schedule: Schedule, folder: Path, work: Path) -> No
 
     _train(model, collate, schedule, work)
     _save(model, processor, folder)
+
+
+def _eager(config: Any) -> Any:
+    """With attention as plain matrix products: on a CPU, at these sizes, a step then takes a third less time than with SDPA."""
+    config._attn_implementation = "eager"
+    return config
 
 
 class _JointWhisper(WhisperForConditionalGeneration):
