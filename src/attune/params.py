@@ -121,6 +121,14 @@ class LearningRateParams(_Section):
 
 class AugmentationParams(_Section):
     speed: Annotated[float, Field(ge=0, le=0.5)]
+    equalizer_db: Annotated[float, Field(ge=0, le=40)]
+    noise_snr_db: tuple[float, float] | None
+
+    @model_validator(mode="after")
+    def _low_then_high(self) -> Self:
+        if self.noise_snr_db is not None and self.noise_snr_db[0] > self.noise_snr_db[1]:
+            raise ValueError(f"noise_snr_db must be [lowest, highest], not {list(self.noise_snr_db)}")
+        return self
 
 
 class TrainParams(_Section):

@@ -1,12 +1,21 @@
-"""Makes every pass over the recordings a little different, so that few voices are not learnt by heart."""
+"""Makes every pass over the recordings a little different, so that few voices and one microphone are not learnt by heart."""
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
 from attune.dataset import SAMPLE_RATE_HZ
+from attune.params import AugmentationParams
 
 Samples = NDArray[np.float32]
+
+_BANDS_HZ = (0, 250, 500, 1000, 2000, 3000, 4000, 8000)
+_STEEPEST_NOISE = 1.0
+
+
+def draw_speed(params: AugmentationParams, rng: np.random.Generator) -> float:
+    """A factor within `params.speed` of 1."""
+    return float(rng.uniform(1 - params.speed, 1 + params.speed))
 
 
 def at_speed(samples: Samples, speed: float) -> Samples:
@@ -14,3 +23,21 @@ def at_speed(samples: Samples, speed: float) -> Samples:
     for Speech Recognition"), as they do with the size of a speaker. 16 kHz in and out.
     """
     return np.asarray(soxr.resample(samples, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ), dtype=np.float32)
+
+
+def through_another_microphone(samples: Samples, params: AugmentationParams, rng: np.random.Generator) -> Samples:
+    """With a random tone colour and random steady noise, white to pink, as far as `params` allow; the same length."""
+    spectrum = np.fft.rfft(samples)
+    gains_db = rng.uniform(-params.equalizer_db, params.equalizer_db, len(_BANDS_HZ))
+    at_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, spectrum.size)
+    coloured = spectrum * 10 ** (np.interp(at_hz, _BANDS_HZ, gains_db) / 20)
+    if params.noise_snr_db is not None:
+        noise = np.fft.rfft(rng.standard_normal(samples.size))
+        noise /= np.maximum(np.arange(noise.size), 1) ** rng.uniform(0, _STEEPEST_NOISE / 2)
+        snr_db = rng.uniform(*params.noise_snr_db)
+        coloured += noise * np.sqrt(_power(coloured) / max(_power(noise), 1e-20) * 10 ** (-snr_db / 10))
+    return np.fft.irfft(coloured, samples.size).astype(np.float32)
+
+
+def _power(spectrum: NDArray[np.complex128]) -> float:
+    return float(np.mean(np.square(np.abs(spectrum))))

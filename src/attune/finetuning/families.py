@@ -41,6 +41,10 @@ class Family(Protocol):
         """Token ids to predict, without padding."""
         ...
 
+    def positions(self, duration_s: float) -> int:
+        """How many encoder frames attend to one another in a clip of this length."""
+        ...
+
     def features(self, samples: Samples) -> NDArray[np.float32]:
         """Model input of one clip at 16 kHz."""
         ...
@@ -70,12 +74,16 @@ class WhisperFamily:
         if self._prompt:
             self._tokenizer.set_prefix_tokens(**self._prompt)
         self._longest = int(model.config.max_target_positions)
+        self._window = int(model.config.max_source_positions)
         self._start = int(model.config.decoder_start_token_id)
 
     def refusal(self, example: Example, labels: Sequence[int]) -> str | None:
         if example.duration_s > self._extractor.chunk_length:
             return "longer_than_window"
         return "text_too_long" if len(labels) > self._longest else None
+
+    def positions(self, duration_s: float) -> int:  # noqa: ARG002 : the window is padded to its end
+        return self._window
 
     def labels(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text).input_ids
@@ -112,7 +120,7 @@ class CtcFamily:
         if self._unknown in labels:
             return "character_outside_vocabulary"
         repeats = sum(a == b for a, b in pairwise(labels))
-        return "text_longer_than_sound" if len(labels) + repeats > self._frames(example.duration_s) else None
+        return "text_longer_than_sound" if len(labels) + repeats > self.positions(example.duration_s) else None
 
     def labels(self, text: str) -> list[int]:
         words = normalize(text)  # these vocabularies are letters of one case, without punctuation
@@ -139,7 +147,7 @@ class CtcFamily:
             texts.append(str(self._tokenizer.decode(logits[0].argmax(-1))).strip())
         return texts
 
-    def _frames(self, duration_s: float) -> int:
+    def positions(self, duration_s: float) -> int:
         samples = int(duration_s * SAMPLE_RATE_HZ)
         if self._input == "input_values":
             return int(self._model._get_feat_extract_output_lengths(samples))

@@ -17,9 +17,9 @@ from attune import scoring
 from attune.checkpoints import quietly
 from attune.dataset import Sounds
 from attune.errors import TrainingError
-from attune.finetuning.augmentation import at_speed
+from attune.finetuning.augmentation import at_speed, draw_speed, through_another_microphone
 from attune.finetuning.families import Example, Family
-from attune.params import TrainParams
+from attune.params import AugmentationParams, TrainParams
 
 _RECOGNISED_AT_ONCE = 32
 _FEATURE_BYTES = 1 << 30
@@ -43,12 +43,15 @@ class Features:
             self._free_bytes -= features.nbytes
         return features
 
-    def at_speed(self, example: Example, speed: float) -> NDArray[np.float32]:
-        """The example played faster or slower; as it is where the family could not learn it then."""
-        played = replace(example, duration_s=example.duration_s / speed)
-        if speed == 1 or self._family.refusal(played, self._family.labels(example.text)) is not None:
+    def varied(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> NDArray[np.float32]:
+        """The example as another speaker with another microphone; at its own speed where the family could not learn it faster."""
+        if not (params.speed or params.equalizer_db or params.noise_snr_db):
             return self.of(example)
-        return self._family.features(at_speed(self._sounds[example.id], speed))
+        samples, speed = self._sounds[example.id], draw_speed(params, rng)
+        played = replace(example, duration_s=example.duration_s / speed)
+        if self._family.refusal(played, self._family.labels(example.text)) is None:
+            samples = at_speed(samples, speed)
+        return self._family.features(through_another_microphone(samples, params, rng))
 
 
 class WerTrainer(Trainer):
@@ -109,15 +112,14 @@ class WerTrainer(Trainer):
 
     def _varied(self, example: Example, number: int) -> NDArray[np.float32]:
         """What pass `number` hears, whatever came before it: a resumed run hears what an uninterrupted one would."""
-        change = self._params.augmentation.speed
         rng = np.random.default_rng((self._params.seed, number, zlib.crc32(example.id.encode())))
-        return self._features.at_speed(example, 1 + rng.uniform(-change, change) if change else 1.0)
+        return self._features.varied(example, self._params.augmentation, rng)
 
 
 def arguments(params: TrainParams, home: Path, examples: int, validated: bool) -> TrainingArguments:
     """The Trainer's settings for this many examples; checkpoints go to `home`. Raises TrainingError for float16 on a CPU."""
     on_gpu = torch.cuda.is_available()
-    precision = _precision(params.precision, on_gpu)
+    precision = precision_of(params, on_gpu)
     steps_per_epoch = max(1, math.ceil(examples / (params.batch_size * params.accumulation)))
     every = max(1, math.ceil(steps_per_epoch / params.evaluations_per_epoch))
     return TrainingArguments(
@@ -149,7 +151,9 @@ def arguments(params: TrainParams, home: Path, examples: int, validated: bool) -
     )
 
 
-def _precision(wanted: str, on_gpu: bool) -> str:
+def precision_of(params: TrainParams, on_gpu: bool) -> str:
+    """What is computed in: float32, bfloat16 or float16. Raises TrainingError for float16 on a CPU."""
+    wanted = params.precision
     if wanted == "float16" and not on_gpu:
         raise TrainingError("train.precision is float16, which a CPU cannot train in; use auto, bfloat16 or float32")
     if wanted != "auto":

@@ -42,7 +42,7 @@ def params(**changes: Any) -> TrainParams:
         "weight_decay": 0.0,
         "evaluations_per_epoch": 1,
         "patience": 100,
-        "augmentation": {"speed": 0.0},
+        "augmentation": {"speed": 0.0, "equalizer_db": 0.0, "noise_snr_db": None},
         "precision": "float32",
         "seed": 1,
     }
@@ -53,6 +53,7 @@ def tiny(kind: str) -> Checkpoint:
     return load_checkpoint(str(TINY[kind]), None)
 
 
+VARIED = {"speed": 0.2, "equalizer_db": 6.0, "noise_snr_db": [10.0, 30.0]}
 EXAMPLES = [Example(str(n), text, 1.0) for n, text in enumerate(["go back", "stop", "yes please", "seven two"])]
 
 
@@ -88,7 +89,7 @@ def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path
         return load_file(tmp_path / name / "lora_adapters" / "adapter_model.safetensors")
 
     settings = params(
-        epochs=3, batch_size=2, evaluations_per_epoch=2, lora={"rank": 4, "alpha": 8, "dropout": 0.1}, augmentation={"speed": 0.2}
+        epochs=3, batch_size=2, evaluations_per_epoch=2, lora={"rank": 4, "alpha": 8, "dropout": 0.1}, augmentation=VARIED
     )
     finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "calm", tmp_path / "calm-work")
 
@@ -117,7 +118,7 @@ def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path
 def test_each_pass_hears_the_recordings_changed_and_the_same_pass_hears_them_alike(tmp_path: Path) -> None:
     checkpoint = tiny("whisper")
     family = family_of("whisper", checkpoint.model, checkpoint.processor, None)
-    settings = params(augmentation={"speed": 0.2})
+    settings = params(augmentation=VARIED)
     trainer = WerTrainer(
         checkpoint.model,
         arguments(settings, tmp_path, 4, validated=False),
@@ -130,8 +131,6 @@ def test_each_pass_hears_the_recordings_changed_and_the_same_pass_hears_them_ali
     first, again, second = (trainer._varied(EXAMPLES[0], number) for number in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
-    slow = Example("0", "stop", 4.9)  # played slower it would not fit into the window of 5 s
-    assert np.array_equal(trainer._features.at_speed(slow, 0.9), trainer._features.of(slow))
 
 
 def test_changed_params_do_not_resume_another_run(tmp_path: Path) -> None:
