@@ -68,7 +68,8 @@ class WerTrainer(Trainer):
         learnable: Sequence[Example],
         validation: Sequence[Example],
     ) -> None:
-        self._family, self._features, self._validation, self._params = family, features, validation, params
+        self.learnable, self.validation = learnable, validation
+        self._family, self._features, self._params = family, features, params
         super().__init__(
             model,
             arguments,
@@ -83,7 +84,7 @@ class WerTrainer(Trainer):
         """Pooled WER of the model as it is now, a fraction."""
         model: Any = self.model
         model.eval()
-        ordered = sorted(self._validation, key=lambda e: (e.duration_s, e.id))
+        ordered = sorted(self.validation, key=lambda e: (e.duration_s, e.id))
         scores = []
         with torch.no_grad(), quietly():
             for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,21 +101,25 @@ def finetune(
         learnable=learnable,
         validation=validation,
     )
-    if validation:
-        trainer.add_callback(EarlyStoppingCallback(params.patience))
-    before = trainer.validation_wer() if validation else None
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(home)) if home.exists() else None)
-    after = trainer.validation_wer() if validation else None
+    report = replace(_train(trainer, params, home), trainable_share=_trainable_share(model), dropped=dropped)
     _save(trainer.model, checkpoint, params.method, folder)
     shutil.rmtree(home, ignore_errors=True)
+    return report
+
+
+def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingReport:
+    """Trains, from the last checkpoint in `home` if there is one, and measures before and after."""
+    validated = bool(trainer.validation)
+    if validated:
+        trainer.add_callback(EarlyStoppingCallback(params.patience))
+    before = trainer.validation_wer() if validated else None
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(home)) if home.exists() else None)
     return TrainingReport(
-        trained_utterances=len(learnable),
-        validation_utterances=len(validation),
+        trained_utterances=len(trainer.learnable),
+        validation_utterances=len(trainer.validation),
         steps=trainer.state.global_step,
-        trainable_share=_trainable_share(model),
         wer_before=before,
-        wer_after=after,
-        dropped=dropped,
+        wer_after=trainer.validation_wer() if validated else None,
         curve=(CurvePoint(0, None, before), *_curve(trainer.state.log_history)),
     )
 

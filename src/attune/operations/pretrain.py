@@ -21,7 +21,7 @@ _SEED = 1
 _TEST_SEED, _TEST_SIZE = 2, 400
 _ROUNDS: dict[Kind, tuple[tuple[int, float], ...]] = {
     "whisper": ((13000, 1.5e-3),),
-    "ctc": ((11000, 1.5e-3), (10000, 1.2e-3)),
+    "ctc": ((11000, 1.5e-3), (10000, 1.2e-3), (4000, 8e-4)),
 }
 """Steps and peak learning rate of each round."""
 _ARCHITECTURES = {
