@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     Trainer,
@@ -53,9 +54,14 @@ class Round:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Rounds one after the other, each a warm restart on examples not drawn before."""
+    """Rounds one after the other, each a warm restart on examples not drawn before.
+
+    The model is the mean of the last `averaged` rounds' ends (Izmailov et al., 2018, "Averaging Weights Leads to Wider
+    Optima and Better Generalization").
+    """
 
     rounds: tuple[Round, ...]
+    averaged: int
     batch_size: int
     seed: int
 
@@ -155,6 +161,10 @@ def _train(model: nn.Module, collate: Callable[[list[int]], Any], schedule: Sche
         trainer = _InOrder(model, _arguments(part, schedule, home), data_collator=collate, train_dataset=examples)
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(home)) if home.exists() else None)
         drawn += len(examples)
+    if schedule.averaged > 1:
+        homes = [work / f"round-{number}" for number in range(len(schedule.rounds))][-schedule.averaged :]
+        ends = [load_file(Path(str(get_last_checkpoint(str(home)))) / "model.safetensors") for home in homes]
+        model.load_state_dict({name: torch.stack([end[name] for end in ends]).mean(0) for name in ends[0]})
 
 
 def _arguments(part: Round, schedule: Schedule, home: Path) -> TrainingArguments:

@@ -21,9 +21,11 @@ _SEED = 1
 _TEST_SEED, _TEST_SIZE = 2, 400
 _ROUNDS: dict[Kind, tuple[tuple[int, float], ...]] = {
     "whisper": ((13000, 1.5e-3),),
-    "ctc": ((11000, 1.5e-3), (10000, 1.2e-3), (4000, 8e-4)),
+    "ctc": ((11000, 1.5e-3), (10000, 1.2e-3), (4000, 8e-4), (4000, 8e-4)),
 }
 """Steps and peak learning rate of each round."""
+_AVERAGED: dict[Kind, int] = {"whisper": 1, "ctc": 3}
+"""Of how many last rounds the mean is taken."""
 _ARCHITECTURES = {
     "whisper": "Whisper-class encoder-decoder, 2.0 M parameters, 5 s window, English, with timestamp tokens",
     "ctc": "Wav2Vec2-BERT encoder with a CTC head over letters, 2.0 M parameters, English",
@@ -43,7 +45,7 @@ def pretrain(kind: Kind, folder: Path, work: Path, threads: int) -> str:
     torch.set_num_threads(threads)
     pool = list(make_pool(_POOL_SIZE, _SEED))
     rounds = tuple(pretraining.Round(*part) for part in _ROUNDS[kind])
-    schedule = pretraining.Schedule(rounds, batch_size=16, seed=_SEED)
+    schedule = pretraining.Schedule(rounds, averaged=_AVERAGED[kind], batch_size=16, seed=_SEED)
     if kind == "whisper":
         pretraining.pretrain_whisper(_draw_from(pool), [s.text for s in pool], schedule, folder, work)
     else:
@@ -55,6 +57,8 @@ def describe(kind: Kind, folder: Path) -> str:
     """Measures the model in `folder` on sentences that were never trained on and writes its card."""
     clean, distorted = _held_out_wer(folder)
     rounds = ", then ".join(f"{steps} steps at {rate:g}" for steps, rate in _ROUNDS[kind])
+    if _AVERAGED[kind] > 1:
+        rounds += f" (the mean of the last {_AVERAGED[kind]} rounds)"
     write_text(folder / "README.md", _CARD.format(kind=kind, what=_ARCHITECTURES[kind], rounds=rounds, size=_TEST_SIZE,
                                                   pool=_POOL_SIZE, seed=_SEED, clean=clean, distorted=distorted))  # fmt: skip
     return f"{folder}: held-out WER {clean:.2%} clean, {distorted:.2%} in noise and echo"
