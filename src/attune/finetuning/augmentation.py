@@ -33,6 +33,7 @@ def through_another_microphone(samples: Samples, params: AugmentationParams, rng
     coloured = spectrum * 10 ** (np.interp(at_hz, _BANDS_HZ, gains_db) / 20)
     if params.noise_snr_db is not None and rng.random() < _NOISY_SHARE:
         noise = np.fft.rfft(rng.standard_normal(samples.size))
+        noise[0] = 0  # no constant: it is not heard, and brown noise would be mostly that
         noise /= np.maximum(np.arange(noise.size), 1) ** rng.uniform(0, 1)
         snr_db = rng.uniform(*params.noise_snr_db)
         coloured += noise * np.sqrt(_power(coloured) / max(_power(noise), 1e-20) * 10 ** (-snr_db / 10))
