@@ -26,10 +26,10 @@ def main(
     prepared: Path, selected: Path, finetuned: Path, work: Path, curve: Path, metrics: Path, timing: Path, params_file: Path
 ) -> None:
     """Writes adapters or weights, metrics/train.json and the training curve."""
-    start_s = time.monotonic()
+    params, start_s = load_params(params_file), time.monotonic()
     check_lineage(selected, [prepared / UTTERANCES])
     with whole_folder(finetuned) as folder:
-        tuning = tune(prepared, selected, load_params(params_file), folder, work)
+        tuning = tune(prepared, selected, params, folder, work)
         record_lineage(folder, selected, [selected / "train.jsonl", selected / "validation.jsonl"])
     write_csv(curve, ("step", "loss", "validation_wer"), tuning.report.curve_rows())
     write_json(metrics, tuning.metrics())
