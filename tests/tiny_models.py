@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import ByteLevelBPETokenizer
 from transformers import (
     GenerationConfig,
     SeamlessM4TFeatureExtractor,
@@ -23,12 +22,14 @@ from transformers import (
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
     WhisperProcessor,
-    WhisperTokenizer,
 )
 from transformers.utils import logging
 
+from attune.finetuning.tiny import whisper_tokenizer
+
 WINDOW_S = 2
 _LANGUAGES = ("en", "es", "de")
+_TEXTS = ["the patient has a fever and a cough"] * 5
 
 
 def speech(seconds: float, seed: int = 0) -> NDArray[np.float32]:
@@ -43,7 +44,7 @@ def speech(seconds: float, seed: int = 0) -> NDArray[np.float32]:
 def make_whisper(folder: Path, multilingual: bool = False) -> Path:
     """A Whisper-class checkpoint with a 2 s window."""
     torch.manual_seed(0)
-    tokenizer = _whisper_tokenizer(multilingual)
+    tokenizer = whisper_tokenizer(_TEXTS, 280, _LANGUAGES if multilingual else ("en",), WINDOW_S)
     end, token = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids
     config = WhisperConfig(
         vocab_size=len(tokenizer), d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=64, decoder_ffn_dim=64,
@@ -103,24 +104,6 @@ def _letters(folder: Path) -> Wav2Vec2CTCTokenizer:
     vocabulary = {token: n for n, token in enumerate(["<pad>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz'"])}
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     return Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), bos_token=None, eos_token=None)
-
-
-def _whisper_tokenizer(multilingual: bool) -> WhisperTokenizer:
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(["the patient has a fever and a cough"] * 5, vocab_size=280, min_frequency=2, show_progress=False)
-    learnt = json.loads(bpe.to_str())["model"]
-    if multilingual:
-        learnt["vocab"][""] = len(learnt["vocab"])  # CTranslate2 knows multilingual models by it
-    languages = _LANGUAGES if multilingual else ("en",)
-    names = ["startoftranscript", *languages, "translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
-    tokenizer = WhisperTokenizer(
-        vocab=learnt["vocab"],
-        merges=[tuple(m) for m in learnt["merges"]],
-        pad_token="<|endoftext|>",
-        extra_special_tokens=[f"<|{name}|>" for name in names],
-    )
-    tokenizer.add_tokens([f"<|{n * 0.02:.2f}|>" for n in range(WINDOW_S * 50 + 1)])
-    return tokenizer
 
 
 def _save(model: Any, processor: Any, folder: Path) -> Path:

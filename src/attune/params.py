@@ -14,6 +14,7 @@ from attune.errors import ParamsError
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Engine = Literal["auto", "transformers", "ctranslate2"]
 Quantization = Literal["float32", "float16", "bfloat16", "int8", "int8_float16", "int8_float32"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -39,6 +40,7 @@ class ModelParams(_Section):
     revision: str | None
     language: str | None
     device: Device
+    engine: Engine
     precision: Precision
     batch_size: Positive
 

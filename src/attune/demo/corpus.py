@@ -1,8 +1,8 @@
 """The demo corpus: a small clinic's recordings as a user would bring them, spoken by voices the shipped models never heard.
 
 Layout: `clean/SPEAKER/NNN.wav` and `noisy/SPEAKER/NNN.wav`, a transcript `NNN.txt` beside four of five. The clean
-recordings are everyday sentences. Every other noisy one is clinical, with words and sentences that the shipped models
-do not know, and all of them are made in loud, echoing rooms. Accents, timbres and noises differ from those in `pool`.
+recordings are everyday sentences. One noisy recording in four is clinical, with words and sentences that the shipped
+models do not know, and all of them are made in loud, echoing rooms. Accents, timbres and noises differ from those in `pool`.
 """
 
 from collections.abc import Iterator
@@ -31,6 +31,8 @@ _PEOPLE = {
     "goran": "aunty", "hamish": "klatt3", "ines": "anikaRobot", "idris": "miguel", "keiko": "michel", "lars": "ed",
     "mina": "pedro", "nadia": "edward2", "oskar": "m8", "priya": "mike2", "quentin": "Storm", "rosa": "announcer",
 }  # fmt: skip
+_OTHERS = ("steph2", "Marco", "Gene2")
+"""Who talks in the background; none of them is in `pool` either, nor breathy, as breath is random."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class _Rooms:
         self._rng = np.random.default_rng(seed)
         minute = 60 * SAMPLE_RATE_HZ
         texts = sentences("clinic", seed)
-        others = [synthesizer.speak(next(texts), Voice(f"en-029+{t}", 170, 50), SAMPLE_RATE_HZ) for t in ("f1", "m3", "Gene2")]
+        others = [synthesizer.speak(next(texts), Voice(f"en-029+{t}", 170, 50), SAMPLE_RATE_HZ) for t in _OTHERS]
         self._hiss = acoustics.coloured_noise(minute, 1.0, self._rng)
         self._noises = [
             acoustics.wind(minute, SAMPLE_RATE_HZ, self._rng),

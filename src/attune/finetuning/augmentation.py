@@ -1,6 +1,7 @@
 """Makes every pass over the recordings a little different, so that few voices and one microphone are not learnt by heart."""
 
 import numpy as np
+import scipy.fft
 import soxr
 from numpy.typing import NDArray
 
@@ -27,17 +28,20 @@ def at_speed(samples: Samples, speed: float) -> Samples:
 
 def through_another_microphone(samples: Samples, params: AugmentationParams, rng: np.random.Generator) -> Samples:
     """With a random tone colour and, two times of three, steady noise, white to brown, as far as `params` allow; same length."""
-    spectrum = np.fft.rfft(samples)
+    if not (params.equalizer_db or params.noise_snr_db):
+        return samples
+    length = scipy.fft.next_fast_len(samples.size, real=True)
+    spectrum = np.fft.rfft(samples, length)
     gains_db = rng.uniform(-params.equalizer_db, params.equalizer_db, len(_BANDS_HZ))
     at_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, spectrum.size)
     coloured = spectrum * 10 ** (np.interp(at_hz, _BANDS_HZ, gains_db) / 20)
     if params.noise_snr_db is not None and rng.random() < _NOISY_SHARE:
-        noise = np.fft.rfft(rng.standard_normal(samples.size))
+        noise = np.fft.rfft(rng.standard_normal(length))
         noise[0] = 0  # no constant: it is not heard, and brown noise would be mostly that
         noise /= np.maximum(np.arange(noise.size), 1) ** rng.uniform(0, 1)
         snr_db = rng.uniform(*params.noise_snr_db)
         coloured += noise * np.sqrt(_power(coloured) / max(_power(noise), 1e-20) * 10 ** (-snr_db / 10))
-    return np.fft.irfft(coloured, samples.size).astype(np.float32)
+    return np.fft.irfft(coloured, length)[: samples.size].astype(np.float32)
 
 
 def _power(spectrum: NDArray[np.complex128]) -> float:

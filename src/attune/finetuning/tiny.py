@@ -25,19 +25,26 @@ _HOP = 250
 
 def whisper_processor(texts: Sequence[str]) -> WhisperProcessor:
     """Log-mel frames of 15.6 ms over a 5 s window, and byte-level BPE of 420 units learnt from `texts`."""
+    extractor = WhisperFeatureExtractor(feature_size=80, hop_length=_HOP, chunk_length=WINDOW_S, n_fft=400)
+    return WhisperProcessor(extractor, whisper_tokenizer(texts, 420, ("en",), WINDOW_S))
+
+
+def whisper_tokenizer(texts: Sequence[str], units: int, languages: Sequence[str], window_s: int) -> WhisperTokenizer:
+    """Byte-level BPE of at most `units` units learnt from `texts`, with Whisper's special tokens and timestamps each 20 ms."""
     bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(texts, vocab_size=420, min_frequency=3, show_progress=False)
+    bpe.train_from_iterator(texts, vocab_size=units, min_frequency=3, show_progress=False)
     learnt = json.loads(bpe.to_str())["model"]
-    names = ["startoftranscript", "en", "translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
+    if len(languages) > 1:
+        learnt["vocab"][""] = len(learnt["vocab"])  # CTranslate2 knows multilingual models by it
+    names = ["startoftranscript", *languages, "translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
     tokenizer = WhisperTokenizer(
         vocab=learnt["vocab"],
         merges=[tuple(m) for m in learnt["merges"]],
         pad_token="<|endoftext|>",
         extra_special_tokens=[f"<|{name}|>" for name in names],
     )
-    tokenizer.add_tokens([f"<|{n * 0.02:.2f}|>" for n in range(WINDOW_S * 50 + 1)])
-    extractor = WhisperFeatureExtractor(feature_size=80, hop_length=_HOP, chunk_length=WINDOW_S, n_fft=400)
-    return WhisperProcessor(extractor, tokenizer)
+    tokenizer.add_tokens([f"<|{n * 0.02:.2f}|>" for n in range(window_s * 50 + 1)])
+    return tokenizer
 
 
 def whisper_config(tokenizer: WhisperTokenizer) -> WhisperConfig:

@@ -1,6 +1,8 @@
 """The Hugging Face Trainer as Attune uses it: judged by validation WER, stopped by a loss that is no number."""
 
 import math
+import multiprocessing
+import os
 import sys
 import zlib
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ from attune.params import AugmentationParams, TrainParams
 _RECOGNISED_AT_ONCE = 32
 _FEATURE_BYTES = 1 << 30
 _LOG_EVERY_S = 10.0
+_MOST_LOADERS = 4
 
 
 class Features:
@@ -45,7 +48,7 @@ class Features:
 
     def varied(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> NDArray[np.float32]:
         """The example as another speaker with another microphone; at its own speed where the family could not learn it faster."""
-        if not (params.speed or params.equalizer_db or params.noise_snr_db):
+        if not _varies(params):
             return self.of(example)
         samples, speed = self._sounds[example.id], draw_speed(params, rng)
         played = replace(example, duration_s=example.duration_s / speed)
@@ -147,9 +150,22 @@ def arguments(params: TrainParams, home: Path, examples: int, validated: bool) -
         greater_is_better=False if validated else None,
         logging_steps=max(1, every // 4),
         logging_nan_inf_filter=False,
+        dataloader_num_workers=_loaders(params),
         remove_unused_columns=False,
         report_to=[],
     )
+
+
+def _loaders(params: TrainParams) -> int:
+    """Processes that make features while the model learns. None where they are made once and kept, nor where a process
+    would have to be started with a copy of the model instead of forked.
+    """
+    forks = multiprocessing.get_start_method() == "fork"
+    return min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) - 1)) if forks and _varies(params.augmentation) else 0
+
+
+def _varies(params: AugmentationParams) -> bool:
+    return bool(params.speed or params.equalizer_db or params.noise_snr_db)
 
 
 def precision_of(params: TrainParams, on_gpu: bool) -> str:

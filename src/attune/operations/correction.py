@@ -11,6 +11,7 @@ from attune.correctors.references import References
 from attune.correctors.second_opinion import SecondOpinion, Witness, baseline_alternatives, own_texts
 from attune.dataset import Sounds
 from attune.errors import DataError, GoldError
+from attune.operations.hearing import open_on_engine
 from attune.params import Params
 from attune.recognizers.ctc import CtcRecognizer
 from attune.recognizers.registry import open_recognizer
@@ -69,7 +70,7 @@ def _witness(params: Params, sounds: Sounds, cache: WorkCache) -> tuple[Witness,
             f"model.name and llm_gold.second_opinion.witness_model are both its ctc_model, {settings.ctc_model}; a model that "
             "agrees with itself proves nothing: name another recogniser as witness_model"
         )
-    other, nbest = open_recognizer(settings.witness_model, params.model), params.stt_baseline.nbest
+    other, nbest = open_on_engine(settings.witness_model, params.model), params.stt_baseline.nbest
 
     def alternatives(items: Sequence[Item]) -> list[tuple[Alternative, ...]]:
         utterances = [item.utterance for item in items]

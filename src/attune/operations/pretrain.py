@@ -56,9 +56,9 @@ def pretrain(kind: Kind, folder: Path, work: Path, threads: int) -> str:
 def describe(kind: Kind, folder: Path) -> str:
     """Measures the model in `folder` on sentences that were never trained on and writes its card."""
     clean, distorted = _held_out_wer(folder)
-    rounds = ", then ".join(f"{steps} steps at {rate:g}" for steps, rate in _ROUNDS[kind])
+    rounds = ", ".join(f"{steps} at {rate:g}" for steps, rate in _ROUNDS[kind])
     if _AVERAGED[kind] > 1:
-        rounds += f" (the mean of the last {_AVERAGED[kind]} rounds)"
+        rounds += f"; the mean of the last {_AVERAGED[kind]} rounds"
     write_text(folder / "README.md", _CARD.format(kind=kind, what=_ARCHITECTURES[kind], rounds=rounds, size=_TEST_SIZE,
                                                   pool=_POOL_SIZE, seed=_SEED, clean=clean, distorted=distorted))  # fmt: skip
     return f"{folder}: held-out WER {clean:.2%} clean, {distorted:.2%} in noise and echo"
@@ -68,7 +68,9 @@ def _held_out_wer(folder: Path) -> tuple[float, float]:
     """Pooled WER on held-out sentences in the voices of the pool: as spoken, and distorted as in training."""
     from attune.recognizers.registry import open_recognizer
 
-    model = ModelParams(name=str(folder), revision=None, language=None, device="cpu", precision="float32", batch_size=16)
+    model = ModelParams(
+        name=str(folder), revision=None, language=None, device="cpu", engine="transformers", precision="float32", batch_size=16
+    )
     recognizer = open_recognizer(str(folder), model)
     spoken = list(make_pool(_TEST_SIZE, _TEST_SEED, held_out=True))
     distort = Distorter(spoken, _TEST_SEED)
@@ -107,9 +109,9 @@ pipeline_tag: automatic-speech-recognition
 It exists so that Attune's whole graph runs in minutes on a laptop, without a download. It is a toy for synthetic voices and a
 small vocabulary, not a recogniser of people.
 
-- **Made by** `attune demo pretrain {kind}`: {rounds};
-  batches of 16 clips, AdamW, 8% warm-up, cosine, seed {seed}, bfloat16 autocast, one CPU thread. No weights of
-  another model went in.
+- **Made by** `attune demo pretrain {kind}`, steps at learning rate: {rounds}.
+  Batches of 16 clips, AdamW, 8% warm-up, cosine, seed {seed}, bfloat16 autocast, one CPU thread. No weights of another model
+  went in. Another processor rounds otherwise, so a rerun gives an equal model, not the same bytes.
 - **Made on** {pool} recordings by eSpeak NG in 4 accents x 45 timbres at many speeds and pitches: half of them sentences of
   the `everyday` grammar (`src/attune/demo/grammar.py`: home, clinic, commands, numbers), three in ten unrelated common words,
   two in ten digit strings; heard anew in every step through echo, telephone bands, microphones and noise at 12-40 dB; 3% of

@@ -55,12 +55,12 @@ def release(
 ) -> Release:
     """Writes the model to deploy into the folder `draft`. Raises ParityError where it says other words than the tuned one.
 
-    The tuned model hears the clips as `evaluate` heard them, on the device and in the precision of `params.model`.
+    The tuned model hears the clips through transformers, not converted, on the device and in the precision of `params.model`.
     """
     record = read_training_record(finetuned)
     export = convert(load_checkpoint(str(finetuned), None), record.base, params.convert_ct2.quantization, draft)
     compared = parity_set(utterances, params.convert_ct2.parity_utterances)
-    tuned, _ = hear(finetuned, compared, sounds, params, cache)
+    tuned, _ = hear(finetuned, compared, sounds, params, cache, "transformers")
     exported, report = hear(draft, compared, sounds, params, cache)
     parity = compare(compared, tuned, exported)
     require_parity(parity, params.convert_ct2.max_wer_increase_points, export.quantization)

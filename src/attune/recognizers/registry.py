@@ -2,25 +2,35 @@
 
 from pathlib import Path
 
-from attune.checkpoints import load_checkpoint
+from attune.checkpoints import Checkpoint, load_checkpoint
 from attune.devices import choose_device, choose_dtype
 from attune.params import ModelParams
 from attune.recognizers.protocol import Recognizer
 
 
-def open_recognizer(name: str, params: ModelParams) -> Recognizer:
-    """The recogniser called `name`, on the device and in the precision of `params`.
+def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None) -> Recognizer:
+    """The recogniser called `name`, on the device and in the precision of `params`; people read `shown_as` in its place.
 
     `name` is a hub name, or a folder: a base checkpoint, LoRA adapters, what the train stage wrote, or what convert_ct2
     wrote. `params.revision` counts for the hub name `params.name` only. Raises ModelError or EnvironmentFault in one line.
     """
-    device = choose_device(params.device)
-    if (Path(name) / "model.bin").is_file():
+    if is_exported(name):
         from attune.recognizers.ct2 import open_ct2
 
-        return open_ct2(name, Path(name), device, params.language, params.batch_size)
+        device = choose_device(params.device)
+        return open_ct2(shown_as or name, Path(name), device, params.language, params.batch_size)
+    return recognizer_of(load_checkpoint(name, params.revision if name == params.name else None), params)
+
+
+def is_exported(name: str) -> bool:
+    """Whether `name` is a folder in CTranslate2's form."""
+    return (Path(name) / "model.bin").is_file()
+
+
+def recognizer_of(checkpoint: Checkpoint, params: ModelParams) -> Recognizer:
+    """The recogniser that runs `checkpoint` through transformers. Raises ModelError or EnvironmentFault."""
+    device = choose_device(params.device)
     dtype = choose_dtype(params.precision, device)
-    checkpoint = load_checkpoint(name, params.revision if name == params.name else None)
     if checkpoint.family == "whisper":
         from attune.recognizers.whisper import WhisperRecognizer
 

@@ -29,7 +29,7 @@ def test_noise_comes_two_times_of_three_at_the_ratio_asked_for() -> None:
     noises = [through_another_microphone(tone, asked, np.random.default_rng(n)) - tone for n in range(300)]
     ratios = [10 * np.log10(np.mean(tone**2) / np.mean(noise**2)) for noise in noises if np.abs(noise).max() > 1e-4]
     assert len(ratios) == pytest.approx(200, abs=30)
-    assert ratios == pytest.approx([20.0] * len(ratios), abs=1.0)
+    assert ratios == pytest.approx([20.0] * len(ratios), abs=0.5)
 
 
 def test_the_equalizer_stays_within_its_bounds() -> None:

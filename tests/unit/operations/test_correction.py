@@ -43,7 +43,8 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     def open_fake(name: str, _params: object) -> CtcRecognizer | OtherEars:
         return _ctc(name) if Path(name).name == "ctc" else OtherEars(name)
 
-    monkeypatch.setattr(correction, "open_recognizer", open_fake)
+    for door in ("open_recognizer", "open_on_engine"):
+        monkeypatch.setattr(correction, door, open_fake)
 
     empty = tmp_path / "empty.txt"
     empty.touch()

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+import tiny_models
+
+from attune.errors import ModelError
+from attune.operations.hearing import open_on_engine
+from attune.params import Engine, ModelParams, load_params
+from attune.recognizers.ct2 import Ct2WhisperRecognizer
+from attune.recognizers.ctc import CtcRecognizer
+from attune.recognizers.whisper import WhisperRecognizer
+
+_CLIPS = [tiny_models.speech(seconds, seed) for seed, seconds in enumerate((0.7, 1.9, 3.1))]
+
+
+def _asked(engine: Engine, **changes: object) -> ModelParams:
+    model = load_params(Path("params.yaml")).model
+    return model.model_copy(update={"engine": engine, "device": "cpu", "precision": "float32", "revision": None, **changes})
+
+
+def test_both_engines_say_the_same(tmp_path: Path) -> None:
+    base = str(tiny_models.make_whisper(tmp_path / "base"))
+    plain, converted = (open_on_engine(base, _asked(engine)) for engine in ("transformers", "ctranslate2"))
+    assert isinstance(plain, WhisperRecognizer)
+    assert isinstance(converted, Ct2WhisperRecognizer)
+    assert plain.name == converted.name == base
+    texts = [heard.text for heard in plain.transcribe(_CLIPS, nbest=2)]
+    assert any(texts)
+    assert texts == [heard.text for heard in converted.transcribe(_CLIPS, nbest=2)]
+
+
+def test_the_same_model_is_the_same_to_the_cache_however_often_it_is_converted(tmp_path: Path) -> None:
+    base = str(tiny_models.make_whisper(tmp_path / "base"))
+    assert open_on_engine(base, _asked("auto")).digest == open_on_engine(base, _asked("auto")).digest
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("float32", Ct2WhisperRecognizer), ("bfloat16", WhisperRecognizer)])
+def test_auto_converts_on_a_cpu_unless_another_precision_is_asked_for(tmp_path: Path, precision: str, kind: type) -> None:
+    base = str(tiny_models.make_whisper(tmp_path / "base"))
+    assert isinstance(open_on_engine(base, _asked("auto", precision=precision)), kind)
+
+
+def test_what_ctranslate2_would_spoil_stays_with_transformers_or_is_refused(tmp_path: Path) -> None:
+    base = str(tiny_models.make_wav2vec2_bert(tmp_path / "base"))
+    assert isinstance(open_on_engine(base, _asked("auto")), CtcRecognizer)
+    with pytest.raises(ModelError, match=r"engine is ctranslate2, but: .* set model\.engine to auto"):
+        open_on_engine(base, _asked("ctranslate2"))
