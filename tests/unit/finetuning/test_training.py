@@ -58,10 +58,12 @@ EXAMPLES = [Example(str(n), text, 1.0) for n, text in enumerate(["go back", "sto
 
 
 @pytest.mark.parametrize(
-    ("kind", "method", "passes"), [("whisper", "lora", 60), ("whisper", "full", 60), ("ctc", "lora", 160), ("ctc", "full", 60)]
+    ("kind", "method", "rate"),
+    [("whisper", "lora", 5e-3), ("whisper", "full", 2e-3), ("ctc", "lora", 1e-2), ("ctc", "full", 2e-3)],
 )
-def test_overfits_four_recordings(kind: str, method: str, passes: int, tmp_path: Path) -> None:
-    settings = params(method=method, epochs=passes)
+def test_overfits_four_recordings(kind: str, method: str, rate: float, tmp_path: Path) -> None:
+    rates = {"lora": rate, "full": rate}
+    settings = params(method=method, epochs=60, learning_rate=rates, lora={"rank": 16, "alpha": 16, "dropout": 0.0})
     report = finetune(tiny(kind), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "out", tmp_path / "work")
     assert report.wer_before is not None
     assert report.wer_after is not None
