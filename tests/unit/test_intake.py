@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from shipped import split_params
 
 from attune.dataset import Sounds, read_rejected, read_utterances
 from attune.errors import DataError
@@ -17,18 +18,8 @@ RATE = 16_000
 
 
 def params(**changes: Any) -> SplitParams:
-    given = {
-        "shares": {"train": 0.6, "validation": 0.2, "test": 0.2},
-        "salt": "42",
-        "test_speakers": (),
-        "validation_speakers": (),
-        "validation_unit": "speaker",
-        "noisy_below_snr_db": 15.0,
-        "min_duration_s": 0.1,
-        "max_duration_s": 2.0,
-        "silent_below_dbfs": -60.0,
-    }
-    return SplitParams.model_validate(given | changes)
+    shares = {"train": 0.6, "validation": 0.2, "test": 0.2}
+    return split_params(**{"shares": shares, "min_duration_s": 0.1, "max_duration_s": 2.0, **changes})
 
 
 def tone(pitch_hz: float, seconds: float = 0.5) -> np.ndarray:

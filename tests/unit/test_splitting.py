@@ -3,33 +3,18 @@
 from typing import Any
 
 import pytest
+from shipped import split_params
 
 from attune.errors import DataError, LeakageError
-from attune.params import SplitParams
 from attune.records import Split, Utterance
 from attune.splitting import check_leakage, deal, position
 
 MANY = [f"person {n}" for n in range(400)]
 
 
-def params(**changes: Any) -> SplitParams:
-    given = {
-        "shares": {"train": 0.8, "validation": 0.1, "test": 0.1},
-        "salt": "42",
-        "test_speakers": (),
-        "validation_speakers": (),
-        "validation_unit": "speaker",
-        "noisy_below_snr_db": 15.0,
-        "min_duration_s": 0.1,
-        "max_duration_s": 30.0,
-        "silent_below_dbfs": -60.0,
-    }
-    return SplitParams.model_validate(given | changes)
-
-
 def sides(speakers: list[str], **changes: Any) -> dict[str, set[Split]]:
     """The sides of every speaker, each having ten utterances."""
-    dealt = deal({f"{s}/{n}": s for s in speakers for n in range(10)}, params(**changes))
+    dealt = deal({f"{s}/{n}": s for s in speakers for n in range(10)}, split_params(**changes))
     return {s: {dealt.split_of[f"{s}/{n}"] for n in range(10)} for s in speakers}
 
 
@@ -38,7 +23,7 @@ def utterance(name: str, speaker: str, split: Split) -> Utterance:
 
 
 def warnings(speakers: list[str], **changes: Any) -> str:
-    return "\n".join(deal({s: s for s in speakers}, params(**changes)).warnings)
+    return "\n".join(deal({s: s for s in speakers}, split_params(**changes)).warnings)
 
 
 def test_shares_are_kept_and_every_speaker_has_one_side() -> None:
@@ -123,13 +108,13 @@ def test_few_test_speakers_limit_what_the_numbers_tell() -> None:
 def test_validation_by_utterance_takes_its_share_of_training_speakers_only() -> None:
     found = sides(MANY, validation_unit="utterance")
     assert all(where == {"test"} for where in found.values() if "test" in where)
-    dealt = deal({f"{s}/{n}": s for s in MANY for n in range(10)}, params(validation_unit="utterance")).split_of
+    dealt = deal({f"{s}/{n}": s for s in MANY for n in range(10)}, split_params(validation_unit="utterance")).split_of
     known = [side for side in dealt.values() if side != "test"]
     assert known.count("validation") / len(known) == pytest.approx(1 / 9, abs=0.02)
 
 
 def test_validation_by_utterance_finds_one_in_the_smallest_corpus() -> None:
-    dealt = deal({"a1": "anna", "a2": "anna", "b1": "ben"}, params(validation_unit="utterance", test_speakers=("ben",)))
+    dealt = deal({"a1": "anna", "a2": "anna", "b1": "ben"}, split_params(validation_unit="utterance", test_speakers=("ben",)))
     assert sorted(dealt.split_of.values()) == ["test", "train", "validation"]
 
 
