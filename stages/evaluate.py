@@ -43,7 +43,7 @@ def main(
         write_json(folder / SCORES, metrics(result))
         write_jsonl(folder / "utterances.jsonl", result.utterances)
         write_csv(folder / "speakers.csv", ("speaker", "utterances", "base_wer", "tuned_wer"), speaker_rows(result))
-    write_csv(plot, ("condition", "model", "wer", "wer_low", "wer_high"), plot_rows(result))
+    write_csv(plot, ("result", "wer", "wer_low", "wer_high"), plot_rows(result))
     write_json(metrics_file, headline(result))
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60})
     whole = result.slices[0]

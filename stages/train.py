@@ -18,20 +18,31 @@ from stages._run import FILE, FOLDER, stage
 @click.option("--selected", type=FOLDER, required=True)
 @click.option("--finetuned", type=FOLDER, required=True)
 @click.option("--work", type=FOLDER, required=True, help="Checkpoints of an unfinished run; not an output.")
-@click.option("--curve", type=FILE, required=True)
+@click.option("--loss-plot", type=FILE, required=True)
+@click.option("--wer-plot", type=FILE, required=True)
 @click.option("--metrics", type=FILE, required=True)
 @click.option("--timing", type=FILE, required=True)
 @click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(
-    prepared: Path, selected: Path, finetuned: Path, work: Path, curve: Path, metrics: Path, timing: Path, params_file: Path
+    prepared: Path,
+    selected: Path,
+    finetuned: Path,
+    work: Path,
+    loss_plot: Path,
+    wer_plot: Path,
+    metrics: Path,
+    timing: Path,
+    params_file: Path,
 ) -> None:
-    """Writes adapters or weights, metrics/train.json and the training curve."""
+    """Writes adapters or weights, metrics/train.json, and loss and validation WER by step."""
     params, start_s = load_params(params_file), time.monotonic()
     check_lineage(selected, [prepared / UTTERANCES])
     with whole_folder(finetuned) as folder:
         tuning = tune(prepared, selected, params, folder, work)
         record_lineage(folder, selected, [selected / "train.jsonl", selected / "validation.jsonl"])
-    write_csv(curve, ("step", "loss", "validation_wer"), tuning.report.curve_rows())
+    write_csv(loss_plot, ("step", "loss"), [{"step": step, "loss": loss} for step, loss in tuning.report.losses])
+    wers = [{"step": step, "validation_wer": wer} for step, wer in tuning.report.validation_wers]
+    write_csv(wer_plot, ("step", "validation_wer"), wers)
     write_json(metrics, tuning.metrics())
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60})
     click.echo(f"train: {tuning.sentence()}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from attune.commandline import AttuneGroup
+from attune.commandline import AttuneGroup, one_line
 from attune.errors import DataError
 from attune.params import load_params
 
@@ -46,10 +46,12 @@ def transcribe(files: tuple[Path, ...], model: str | None, params_file: Path) ->
     from attune.recognizers.registry import open_recognizer
 
     params = load_params(params_file)
+    if model is None and not params.paths.ct2.is_dir():
+        raise DataError(f"{params.paths.ct2} has no model yet; make it with: dvc repro, or name another one with --model")
     recognizer = open_recognizer(model or str(params.paths.ct2), params.model)
     for file in files:
         (transcript,) = recognizer.transcribe([read_audio(file)])
-        click.echo(f"{file}\t{transcript.text}")
+        click.echo(f"{one_line(str(file))}\t{transcript.text}")
 
 
 @main.group()

@@ -4,7 +4,9 @@ Shared by the stage scripts and `attune`. Faults of our own keep their traceback
 """
 
 import errno
+import os
 import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,10 @@ class _PlainFaults(click.Command):
             message, code = describe_os_error(error, _paths(ctx)), 2
         except KeyboardInterrupt:
             message, code = "interrupted; run it again to go on", 130
+        except Exception as error:
+            if os.strerror(errno.ENOSPC) not in str(error):  # safetensors says it without being an OSError
+                raise
+            message, code = describe_os_error(OSError(errno.ENOSPC, ""), [*_paths(ctx), Path(tempfile.gettempdir())]), 2
         click.echo(one_line(f"{ctx.command.name}: {message}"), err=True)
         raise click.exceptions.Exit(code)
 

@@ -166,6 +166,8 @@ def _walk(raw: Path, rejected: list[Rejection]) -> Iterator[Path]:
                 yield child
             elif stat.S_ISDIR(mode) and not child.name.startswith("."):
                 (linked if child.is_symlink() else real).append(child)
+            elif mode and not stat.S_ISDIR(mode):
+                rejected.append(Rejection(_name(child, raw), "unreadable", "is neither a file nor a folder"))
 
 
 def _children(folder: Path, raw: Path, rejected: list[Rejection]) -> list[Path]:

@@ -157,6 +157,7 @@ class EvaluateParams(_Section):
 
 class ConvertParams(_Section):
     quantization: Quantization
+    fallback: Quantization | None
     max_wer_increase_points: Annotated[float, Field(ge=0, le=100)]
     parity_utterances: Annotated[int, Field(ge=1)]
 

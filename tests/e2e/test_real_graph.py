@@ -117,6 +117,13 @@ def test_metrics_plots_and_experiments_can_be_read(project: Project) -> None:
     assert "improvement_points" in project.run("dvc", "metrics", "show", "--md")
     project.run("dvc", "plots", "show", "-o", "shown")
     assert (project.folder / "shown" / "index.html").is_file()
+    plots = json.loads(project.run("dvc", "plots", "show", "--json"))["data"]
+    specs = {name: [json.loads(part["content"]) for part in parts] for name, parts in plots.items()}
+    drawn = {name: [row for spec in found for row in spec["data"]["values"]] for name, found in specs.items()}
+    assert {"validation_wer", "training_loss", "wer_by_condition"} <= drawn.keys()
+    for name, axes in {"validation_wer": ("step", "validation_wer"), "wer_by_condition": ("result", "wer")}.items():
+        assert len(drawn[name]) > 1
+        assert all(row[axis] not in (None, "") for row in drawn[name] for axis in axes)
     assert "train.lora.rank" in project.run("dvc", "exp", "show", "--csv")
 
 
@@ -133,7 +140,7 @@ def test_an_unknown_param_stops_the_graph_in_one_line(project: Project) -> None:
 
 
 def _train_options() -> list[str]:
-    names = ("prepared", "selected", "finetuned", "work", "curve", "metrics", "timing")
+    names = ("prepared", "selected", "finetuned", "work", "loss-plot", "wer-plot", "metrics", "timing")
     return [part for name in names for part in (f"--{name}", f"x/{name}")]
 
 

@@ -40,6 +40,13 @@ def test_a_full_disk_says_how_much_is_free_and_where(tmp_path: Path) -> None:
     assert str(tmp_path) in result.stderr or os.getcwd() in result.stderr  # noqa: PTH109
 
 
+def test_a_full_disk_that_a_library_tells_in_its_own_way_is_one_line_too(tmp_path: Path) -> None:
+    result = run(RuntimeError("I/O error: No space left on device (os error 28)"), "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert "is full" in result.stderr
+    assert isinstance(run(RuntimeError("something else")).exception, RuntimeError)
+
+
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EPERM])
 def test_a_folder_that_refuses_is_named(code: int) -> None:
     result = run(OSError(code, os.strerror(code), "/some/folder"))

@@ -2,10 +2,11 @@
 
 Layout: `clean/SPEAKER/NNN.wav` and `noisy/SPEAKER/NNN.wav`, a transcript `NNN.txt` beside four of five. The clean
 recordings are everyday sentences. One noisy recording in four is clinical, with words and sentences that the shipped
-models do not know, and all of them are made in loud, echoing rooms. Accents, timbres and noises differ from those in `pool`.
+models do not know, and all of them are made in loud, echoing rooms. No sentence is said twice, so that none is both
+trained on and tested on. Accents, timbres and noises differ from those in `pool`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -65,7 +66,7 @@ def most_speakers() -> int:
 
 def _recordings(speakers: int, clean_each: int, noisy_each: int, seed: int) -> Iterator[_Recording]:
     synthesizer = Synthesizer()
-    rooms = _Rooms(synthesizer, seed)
+    rooms, said = _Rooms(synthesizer, seed), set[str]()
     for number, (name, timbre) in enumerate(list(_PEOPLE.items())[:speakers]):
         rng = Random(f"{seed}-{name}")
         voice = Voice(
@@ -74,16 +75,19 @@ def _recordings(speakers: int, clean_each: int, noisy_each: int, seed: int) -> I
         everyday, clinic = sentences("everyday", rng.randint(0, 10**9)), sentences("clinic", rng.randint(0, 10**9))
         for index in range(clean_each + noisy_each):
             noisy = index >= clean_each
-            text, speech = _utter(synthesizer, voice, clinic if noisy and index % 4 == 1 else everyday)
+            text, speech = _utter(synthesizer, voice, clinic if noisy and index % 4 == 1 else everyday, said)
+            said.add(text)
             samples = rooms.loud(speech) if noisy else rooms.quiet(speech)
             path = f"{'noisy' if noisy else 'clean'}/{name}/{index:03d}.wav"
             yield _Recording(path, samples, None if index % 5 == 2 else text)
 
 
-def _utter(synthesizer: Synthesizer, voice: Voice, texts: Iterator[str]) -> tuple[str, NDArray[np.float32]]:
-    """The next sentence that fits into the shipped models' window of 5 s and is no shorter than half a second."""
+def _utter(synthesizer: Synthesizer, voice: Voice, texts: Iterator[str], said: Container[str]) -> tuple[str, NDArray[np.float32]]:
+    """The next sentence that nobody said yet, fits into the shipped models' window of 5 s and lasts half a second or more."""
     while True:
         text = next(texts)
+        if text in said:
+            continue
         speech = synthesizer.speak(text, voice, SAMPLE_RATE_HZ)
         if 0.5 <= speech.size / SAMPLE_RATE_HZ <= _LONGEST_S:
             return text, speech

@@ -2,7 +2,7 @@
 
 Two grammars: `everyday` is what the shipped models learn (home, clinic, commands, numbers); `clinic` adds
 words and sentences that they have never heard, as a user's own field would. Which sentences are held out is
-decided by a hash of the text, so that no sentence is ever both trained on and tested on.
+decided by a hash of the text, so that the shipped models are measured on sentences that they never learnt.
 
 Beside them, `unrelated_words` gives lists in which no word foretells the next: a decoder that has only seen
 sentences of a grammar learns the grammar by heart and stops listening.

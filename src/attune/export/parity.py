@@ -59,6 +59,5 @@ def require_parity(parity: Parity, max_wer_increase_points: float, quantization:
         raise ParityError(
             f"the exported {quantization} model makes {parity.wer_increase_points:.2f} points more WER than the tuned one "
             f"({parity.tuned_wer:.2%} -> {parity.exported_wer:.2%} on {parity.utterances} utterances, "
-            f"{max_wer_increase_points:g} allowed); set convert_ct2.quantization to float32 or float16, or allow more "
-            "in convert_ct2.max_wer_increase_points"
+            f"{max_wer_increase_points:g} allowed in convert_ct2.max_wer_increase_points)"
         )

@@ -22,8 +22,8 @@ from transformers import (
     WhisperForConditionalGeneration,
     WhisperTokenizer,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
+from attune.finetuning.resuming import MarkWhole, last_whole_checkpoint
 from attune.finetuning.tiny import (
     LETTERS,
     WINDOW_S,
@@ -159,11 +159,12 @@ def _train(model: nn.Module, collate: Callable[[list[int]], Any], schedule: Sche
         home = work / f"round-{number}"
         examples = _Numbers(range(drawn, drawn + part.steps * schedule.batch_size))
         trainer = _InOrder(model, _arguments(part, schedule, home), data_collator=collate, train_dataset=examples)
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(home)) if home.exists() else None)
+        trainer.add_callback(MarkWhole())
+        trainer.train(resume_from_checkpoint=last_whole_checkpoint(home))
         drawn += len(examples)
     if schedule.averaged > 1:
         homes = [work / f"round-{number}" for number in range(len(schedule.rounds))][-schedule.averaged :]
-        ends = [load_file(Path(str(get_last_checkpoint(str(home)))) / "model.safetensors") for home in homes]
+        ends = [load_file(Path(str(last_whole_checkpoint(home))) / "model.safetensors") for home in homes]
         model.load_state_dict({name: torch.stack([end[name] for end in ends]).mean(0) for name in ends[0]})
 
 

@@ -21,6 +21,7 @@ from attune.dataset import Sounds
 from attune.errors import TrainingError
 from attune.finetuning.augmentation import at_speed, draw_speed, through_another_microphone
 from attune.finetuning.families import Example, Family
+from attune.finetuning.resuming import MarkWhole
 from attune.params import AugmentationParams, TrainParams
 
 _RECOGNISED_AT_ONCE = 32
@@ -82,6 +83,7 @@ class WerTrainer(Trainer):
         )
         self.remove_callback(ProgressCallback)
         self.add_callback(_Bar())
+        self.add_callback(MarkWhole())
 
     def validation_wer(self) -> float:
         """Pooled WER of the model as it is now, a fraction."""
@@ -120,10 +122,9 @@ class WerTrainer(Trainer):
         return self._features.varied(example, self._params.augmentation, rng)
 
 
-def arguments(params: TrainParams, home: Path, examples: int, validated: bool) -> TrainingArguments:
+def arguments(params: TrainParams, home: Path, examples: int, validated: bool, device: str) -> TrainingArguments:
     """The Trainer's settings for this many examples; checkpoints go to `home`. Raises TrainingError for float16 on a CPU."""
-    on_gpu = torch.cuda.is_available()
-    precision = precision_of(params, on_gpu)
+    precision = precision_of(params, device)
     steps_per_epoch = max(1, math.ceil(examples / (params.batch_size * params.accumulation)))
     every = max(1, math.ceil(steps_per_epoch / params.evaluations_per_epoch))
     return TrainingArguments(
@@ -137,7 +138,7 @@ def arguments(params: TrainParams, home: Path, examples: int, validated: bool) -
         lr_scheduler_type="linear",
         max_grad_norm=1.0,
         seed=params.seed,
-        use_cpu=not on_gpu,
+        use_cpu=device == "cpu",
         bf16=precision == "bfloat16",
         fp16=precision == "float16",
         eval_strategy="steps" if validated else "no",
@@ -168,14 +169,14 @@ def _varies(params: AugmentationParams) -> bool:
     return bool(params.speed or params.equalizer_db or params.noise_snr_db)
 
 
-def precision_of(params: TrainParams, on_gpu: bool) -> str:
+def precision_of(params: TrainParams, device: str) -> str:
     """What is computed in: float32, bfloat16 or float16. Raises TrainingError for float16 on a CPU."""
     wanted = params.precision
-    if wanted == "float16" and not on_gpu:
+    if wanted == "float16" and device == "cpu":
         raise TrainingError("train.precision is float16, which a CPU cannot train in; use auto, bfloat16 or float32")
     if wanted != "auto":
         return wanted
-    native = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
+    native = torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_avx512_bf16_supported()
     return "bfloat16" if native else "float32"
 
 

@@ -17,25 +17,16 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import EarlyStoppingCallback, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from attune.checkpoints import Checkpoint, quietly
 from attune.dataset import Sounds
 from attune.errors import TrainingError
 from attune.finetuning.families import Example, Family, family_of
+from attune.finetuning.resuming import last_whole_checkpoint
 from attune.finetuning.trainer import Features, WerTrainer, arguments, precision_of
 from attune.params import TrainParams
 
 _FEW_POSITIONS = 512
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """One line of the training curve; a value is None where that step did not measure it."""
-
-    step: int
-    loss: float | None
-    validation_wer: float | None
 
 
 @dataclass(frozen=True)
@@ -51,23 +42,22 @@ class TrainingReport:
     wer_after: float | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Selected utterances that this family cannot learn, by reason."""
-    curve: tuple[CurvePoint, ...] = ()
+    losses: tuple[tuple[int, float], ...] = ()
+    """Step, and the mean training loss since the step before it."""
+    validation_wers: tuple[tuple[int, float], ...] = ()
+    """Step, and the WER at it, from before the first step on."""
 
     def metrics(self) -> dict[str, Any]:
-        """Everything but the curve, for `metrics/train.json`."""
-        content = dataclasses.asdict(self)
-        del content["curve"]
+        """Everything but the curves, for `metrics/train.json`."""
+        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("losses", "validation_wers")}
         return {"validation_" + k if k.startswith("wer") else k: v for k, v in content.items()}
-
-    def curve_rows(self) -> list[dict[str, float | None]]:
-        """The curve as rows of a table."""
-        return [dataclasses.asdict(point) for point in self.curve]
 
     def verdict(self) -> str:
         """How validation WER changed, in words."""
         if self.wer_before is None or self.wer_after is None:
             return "there is no validation split, so the last checkpoint was kept"
-        return f"validation WER {self.wer_before:.2%} -> {self.wer_after:.2%}"
+        worse = ", so it hears these WORSE than the base did" if self.wer_after > self.wer_before else ""
+        return f"validation WER {self.wer_before:.2%} -> {self.wer_after:.2%}{worse}"
 
 
 def finetune(
@@ -79,8 +69,9 @@ def finetune(
     language: str | None,
     folder: Path,
     work: Path,
+    device: str = "cpu",
 ) -> TrainingReport:
-    """Trains `checkpoint` and writes `folder/lora_adapters` (PEFT) or `folder/model`.
+    """Trains `checkpoint` on `device` (cpu or cuda) and writes `folder/lora_adapters` (PEFT) or `folder/model`.
 
     Raises TrainingError when no example can be learned, when the loss is not finite, or when LoRA finds no layer.
     """
@@ -89,12 +80,12 @@ def finetune(
     learnable, dropped = _learnable(train, family)
     if not learnable:
         raise TrainingError(f"none of the {len(train)} selected utterances can be trained on: {dropped}")
-    _choose_attention(checkpoint.model, params, max(family.positions(e.duration_s) for e in learnable))
+    _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
     model = _adapted(checkpoint.model, family, params)
-    home = work / _fingerprint(checkpoint, learnable, validation, params)
+    home = work / _fingerprint(checkpoint, learnable, validation, params, language, device)
     trainer = WerTrainer(
         model,
-        arguments(params, home, len(learnable), bool(validation)),
+        arguments(params, home, len(learnable), bool(validation), device),
         params,
         family=family,
         features=Features(family, sounds),
@@ -113,14 +104,15 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingRepo
     if validated:
         trainer.add_callback(EarlyStoppingCallback(params.patience))
     before = trainer.validation_wer() if validated else None
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(home)) if home.exists() else None)
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(home))
     return TrainingReport(
         trained_utterances=len(trainer.learnable),
         validation_utterances=len(trainer.validation),
         steps=trainer.state.global_step,
         wer_before=before,
         wer_after=trainer.validation_wer() if validated else None,
-        curve=(CurvePoint(0, None, before), *_curve(trainer.state.log_history)),
+        losses=tuple(_logged(trainer, "loss")),
+        validation_wers=(*([] if before is None else [(0, before)]), *_logged(trainer, "eval_wer")),
     )
 
 
@@ -140,10 +132,9 @@ def _learnable(examples: Sequence[Example], family: Family) -> tuple[list[Exampl
     return kept, dropped
 
 
-def _choose_attention(model: Any, params: TrainParams, positions: int) -> None:
-    """Plain matrix products for short clips in bfloat16 on a CPU, where torch's fused attention takes four times as long."""
-    on_gpu = torch.cuda.is_available()
-    if not on_gpu and precision_of(params, on_gpu) == "bfloat16" and positions <= _FEW_POSITIONS:
+def _choose_attention(model: Any, params: TrainParams, device: str, positions: int) -> None:
+    """Plain matrix products for short clips in bfloat16 on a CPU, where a step with torch's fused attention takes longer."""
+    if device == "cpu" and precision_of(params, device) == "bfloat16" and positions <= _FEW_POSITIONS:
         model.set_attn_implementation("eager")
 
 
@@ -161,9 +152,17 @@ def _adapted(model: Any, family: Family, params: TrainParams) -> Any:
         return get_peft_model(model, config)
 
 
-def _fingerprint(checkpoint: Checkpoint, train: Sequence[Example], validation: Sequence[Example], params: TrainParams) -> str:
+def _fingerprint(
+    checkpoint: Checkpoint,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    params: TrainParams,
+    language: str | None,
+    device: str,
+) -> str:
     """Sixteen hex digits that change whenever the finished weights would."""
-    parts = [checkpoint.digest, params.model_dump_json(), repr(list(train)), repr(list(validation)), torch.__version__]
+    data = [repr(list(train)), repr(list(validation))]
+    parts = [checkpoint.digest, params.model_dump_json(), *data, language, device, torch.__version__]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -176,5 +175,5 @@ def _save(model: Any, checkpoint: Checkpoint, method: str, folder: Path) -> None
         weights.chmod(0o644)
 
 
-def _curve(history: Sequence[Mapping[str, Any]]) -> list[CurvePoint]:
-    return [CurvePoint(int(h["step"]), h.get("loss"), h.get("eval_wer")) for h in history if "loss" in h or "eval_wer" in h]
+def _logged(trainer: WerTrainer, name: str) -> list[tuple[int, float]]:
+    return [(int(entry["step"]), float(entry[name])) for entry in trainer.state.log_history if name in entry]

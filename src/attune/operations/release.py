@@ -1,16 +1,17 @@
 """Exports the tuned model and proves on held-out sound that the export says the same, before it takes its place."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from attune.checkpoints import load_checkpoint, read_training_record
 from attune.dataset import Sounds
+from attune.errors import ParityError
 from attune.export.conversion import Export, convert
 from attune.export.parity import Parity, compare, parity_set, require_parity
 from attune.operations.hearing import hear
-from attune.params import Params
+from attune.params import Params, Quantization
 from attune.recognizers.transcription import TranscriptionReport
 from attune.records import Utterance
 from attune.workcache import WorkCache
@@ -34,8 +35,8 @@ class Release:
             "size_mb": self.size_mb,
             "parity_wer_increase_points": self.parity.wer_increase_points,
             "identical_share": self.parity.identical_share,
-            "tuned_wer": self.parity.tuned_wer,
-            "exported_wer": self.parity.exported_wer,
+            "parity_tuned_wer": self.parity.tuned_wer,
+            "parity_exported_wer": self.parity.exported_wer,
             "measured_against": self.parity.measured_against,
             "utterances": self.parity.utterances,
             **reason,
@@ -53,15 +54,31 @@ class Release:
 def release(
     finetuned: Path, utterances: Sequence[Utterance], sounds: Sounds, params: Params, cache: WorkCache, draft: Path
 ) -> Release:
-    """Writes the model to deploy into the folder `draft`. Raises ParityError where it says other words than the tuned one.
+    """Writes the model to deploy into the folder `draft`; in the fallback quantization where the wanted one says other words.
 
-    The tuned model hears the clips through transformers, not converted, on the device and in the precision of `params.model`.
+    Raises ParityError where what is left to release does so, too. The tuned model hears the clips through transformers, not
+    converted, on the device and in the precision of `params.model`.
     """
-    record = read_training_record(finetuned)
-    export = convert(load_checkpoint(str(finetuned), None), record.base, params.convert_ct2.quantization, draft)
-    compared = parity_set(utterances, params.convert_ct2.parity_utterances)
+    wanted = params.convert_ct2
+    checkpoint, base = load_checkpoint(str(finetuned), None), read_training_record(finetuned).base
+    compared = parity_set(utterances, wanted.parity_utterances)
     tuned, _ = hear(finetuned, compared, sounds, params, cache, "transformers")
-    exported, report = hear(draft, compared, sounds, params, cache)
-    parity = compare(compared, tuned, exported)
-    require_parity(parity, params.convert_ct2.max_wer_increase_points, export.quantization)
-    return Release(export, parity, sum(path.stat().st_size for path in draft.iterdir()) / 1e6, report)
+
+    def export_as(quantization: Quantization) -> Release:
+        export = convert(checkpoint, base, quantization, draft)
+        exported, report = hear(draft, compared, sounds, params, cache)
+        size_mb = sum(path.stat().st_size for path in draft.iterdir()) / 1e6
+        return Release(export, compare(compared, tuned, exported), size_mb, report)
+
+    released = export_as(wanted.quantization)
+    try:
+        require_parity(released.parity, wanted.max_wer_increase_points, released.export.quantization)
+    except ParityError as broken:
+        if wanted.fallback is None or wanted.fallback == wanted.quantization or released.export.reason:
+            raise
+        for file in draft.iterdir():
+            file.unlink()
+        released = export_as(wanted.fallback)
+        require_parity(released.parity, wanted.max_wer_increase_points, released.export.quantization)
+        released = replace(released, export=replace(released.export, reason=f"{wanted.fallback} instead: {broken}"))
+    return released

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from attune.checkpoints import TrainingRecord, load_checkpoint, write_training_record
 from attune.dataset import Sounds, read_utterances
+from attune.devices import choose_device
 from attune.files import read_jsonl
 from attune.finetuning.families import Example
 from attune.finetuning.training import TrainingReport, finetune
@@ -53,7 +54,8 @@ def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Pat
     method: Literal["lora", "full", "none"] = params.train.method if errors else "none"
     report = TrainingReport()
     if errors:
+        device = choose_device(model.device)
         examples, held_out = ([Example(s.id, s.text, lengths[s.id]) for s in side] for side in (train, validation))
-        report = finetune(checkpoint, examples, held_out, Sounds(prepared), params.train, model.language, folder, work)
+        report = finetune(checkpoint, examples, held_out, Sounds(prepared), params.train, model.language, folder, work, device)
     write_training_record(folder, TrainingRecord(model.name, model.revision, method, checkpoint.family))
     return Tuning(method, errors, len(train) - errors, report)

@@ -130,9 +130,9 @@ def _improvement(part: SliceFacts, confidence: float) -> str:
 
 def _verdict(part: SliceFacts) -> str:
     if part.improvement_low > 0:
-        return "Better for certain: the whole interval lies above zero."
+        return "Better, beyond chance: the whole interval lies above zero."
     if part.improvement_high < 0:
-        return "Worse for certain: the whole interval lies below zero."
+        return "Worse, beyond chance: the whole interval lies below zero."
     if part.improvement_low == part.improvement_high == 0:
         return "No difference: both make the same number of errors in every recording."
     return "Not certain: the interval includes zero, so this may be chance. More test recordings would tell."
@@ -186,7 +186,7 @@ def _next(facts: RunFacts) -> str:
         (
             "What to do next",
             f"  your own recordings    put them into {facts.raw_folder} in place of what is there, then: dvc repro",
-            "  another setting        dvc exp run -S train.lora.rank=16, then compare: dvc exp show",
+            "  another setting        git commit, dvc exp run -S train.lora.rank=32, then compare: dvc exp show",
             "  what a change brought  dvc metrics diff",
         )
     )

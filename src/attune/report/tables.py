@@ -40,8 +40,7 @@ def plot_rows(evaluation: Evaluation) -> list[dict[str, str | float]]:
     """Rows of a plot of WER with its interval: one a slice and model."""
     return [
         {
-            "condition": part.condition,
-            "model": name,
+            "result": f"{part.condition}: {name}",
             "wer": model.words.rate,
             "wer_low": model.wer.low,
             "wer_high": model.wer.high,

@@ -37,7 +37,7 @@ def test_corpus_has_clean_and_noisy_speakers_and_transcripts_for_a_part(tmp_path
     assert len({p.parent.name for p in sounds}) == 4
     assert {p.parent.parent.name for p in sounds} == {"clean", "noisy"}
     with_text = [p for p in sounds if p.with_suffix(".txt").exists()]
-    assert len(with_text) == 20
+    assert len({p.with_suffix(".txt").read_text() for p in with_text}) == len(with_text) == 20
     assert all(soundfile.info(p).samplerate == 16_000 and 0.5 <= soundfile.info(p).duration <= 5 for p in sounds)
 
 

@@ -1,6 +1,7 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_models
@@ -61,24 +62,50 @@ def test_the_base_is_released_where_nothing_was_learnt(
     assert json.loads((tmp_path / "ct2" / "attune.json").read_text())["base"] == "base"
 
 
-def test_an_export_that_says_something_else_stops(
-    tmp_path: Path, cache: WorkCache, params: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The export is spoilt on purpose: its tokens mean other letters."""
+@pytest.fixture
+def spoil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Spoils exports of one quantization on purpose: their tokens mean other letters."""
     from attune.export import conversion
     from attune.operations import release as module
 
-    def spoilt(*arguments: object) -> conversion.Export:
-        export = conversion.convert(*arguments)  # type: ignore[arg-type]
-        tokenizer = tmp_path / "ct2" / "tokenizer.json"
-        content = json.loads(tokenizer.read_text())
-        vocabulary = content["model"]["vocab"]
-        content["model"]["vocab"] = dict(zip(vocabulary, reversed(vocabulary.values()), strict=True))
-        tokenizer.write_text(json.dumps(content))
-        return export
+    def spoil(quantization: str) -> None:
+        def spoilt(*arguments: Any) -> conversion.Export:
+            export = conversion.convert(*arguments)
+            if export.quantization == quantization:
+                tokenizer = tmp_path / "ct2" / "tokenizer.json"
+                content = json.loads(tokenizer.read_text())
+                vocabulary = content["model"]["vocab"]
+                content["model"]["vocab"] = dict(zip(vocabulary, reversed(vocabulary.values()), strict=True))
+                tokenizer.write_text(json.dumps(content))
+            return export
 
-    monkeypatch.setattr(module, "convert", spoilt)
+        monkeypatch.setattr(module, "convert", spoilt)
+
     base = tiny_models.make_whisper(tmp_path / "base")
     write_training_record(tmp_path / "finetuned", TrainingRecord(str(base), None, "none", "whisper"))
+    return spoil
+
+
+def test_an_export_that_says_something_else_stops(
+    tmp_path: Path, cache: WorkCache, params: Params, spoil: Callable[[str], None]
+) -> None:
+    spoil("float32")
     with pytest.raises(ParityError, match="points more WER than the tuned one"):
         release(tmp_path / "finetuned", *_corpus(tmp_path / "prepared", None), params, cache, tmp_path / "ct2")
+
+
+def test_the_fallback_is_released_where_the_wanted_quantization_says_something_else(
+    tmp_path: Path, cache: WorkCache, params: Params, spoil: Callable[[str], None]
+) -> None:
+    spoil("int8")
+    int8 = params.model_copy(update={"convert_ct2": params.convert_ct2.model_copy(update={"quantization": "int8"})})
+    corpus = _corpus(tmp_path / "prepared", None)
+    released = release(tmp_path / "finetuned", *corpus, int8, cache, tmp_path / "ct2")
+    metrics = released.metrics()
+    assert (metrics["quantization"], metrics["parity_wer_increase_points"]) == ("float32", 0.0)
+    assert "float32 instead: the exported int8 model makes" in metrics["reason"]
+    assert "float32 instead" in released.sentence()
+    assert json.loads((tmp_path / "ct2" / "attune.json").read_text())["quantization"] == "float32"
+    strict = int8.model_copy(update={"convert_ct2": int8.convert_ct2.model_copy(update={"fallback": None})})
+    with pytest.raises(ParityError):
+        release(tmp_path / "finetuned", *corpus, strict, cache, tmp_path / "ct2")

@@ -148,9 +148,8 @@ def test_metrics_are_flat_and_fit_json(tmp_path: Path) -> None:
 
 def test_plot_rows_have_base_and_tuned_of_every_condition() -> None:
     rows = plot_rows(evaluate(*_four(), _PARAMS))
-    assert [(row["condition"], row["model"]) for row in rows] == [
-        (condition, model) for condition in ("overall", "clean", "noisy") for model in ("base", "tuned")
-    ]
+    expected = [f"{condition}: {model}" for condition in ("overall", "clean", "noisy") for model in ("base", "tuned")]
+    assert [row["result"] for row in rows] == expected
     assert all(row["wer_low"] <= row["wer"] <= row["wer_high"] for row in rows)
 
 

@@ -81,8 +81,8 @@ def test_clean_and_noisy_stand_apart() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        (12.1, 18.3, "Better for certain"),
-        (-3.0, -1.0, "Worse for certain"),
+        (12.1, 18.3, "Better, beyond chance"),
+        (-3.0, -1.0, "Worse, beyond chance"),
         (-1.0, 0.4, "Not certain"),
         (0.0, 2.0, "Not certain"),
         (0.0, 0.0, "No difference"),
@@ -134,7 +134,7 @@ def test_nothing_to_train_says_so_and_shows_the_base_model_only() -> None:
 def test_next_steps_are_commands() -> None:
     text = summary(_facts())
     assert "data/raw" in text
-    assert "dvc exp run -S train.lora.rank=16" in text
+    assert "dvc exp run -S train.lora.rank=32" in text
     assert "dvc metrics diff" in text
 
 
