@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-import yaml
 from click.testing import CliRunner, Result
+from shipped import write_params
 
 from attune.checkpoints import TRAINING_RECORD, TrainingRecord, write_training_record
 from attune.dataset import UTTERANCES, encode_flac, write_corpus
@@ -19,13 +19,10 @@ from attune.records import Hypothesis, Utterance
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml, a base model, a prepared corpus, and a tuned folder in which nothing was learnt."""
-    content = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     monkeypatch.syspath_prepend(str(Path.cwd()))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATTUNE_CACHE", str(tmp_path / "cache"))
-    content["convert_ct2"].update(quantization="float32")  # random weights do not survive rounding
-    content["model"].update(name="base", device="cpu", precision="float32", batch_size=2)
-    Path("params.yaml").write_text(yaml.safe_dump(content))
+    write_params(Path("params.yaml"))
     tiny_models.make_whisper(Path("base"))
     utterances = [
         Utterance(f"u{n}", f"digest{n}", f"{n}.wav", "ann", "clean", "validation", 1.0 + n, 20.0, "a fever") for n in range(3)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import tiny_models
-import yaml
+from shipped import write_params
 
 from attune.checkpoints import TrainingRecord, write_training_record
 from attune.dataset import Sounds, encode_flac, write_corpus
@@ -25,10 +25,7 @@ def cache(tmp_path: Path) -> Iterator[WorkCache]:
 
 @pytest.fixture
 def params(tmp_path: Path) -> Params:
-    content = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    content["model"].update(name=str(tmp_path / "base"), device="cpu", precision="float32", batch_size=2)
-    content["convert_ct2"].update(quantization="float32")
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    write_params(tmp_path / "params.yaml", model={"name": str(tmp_path / "base")})
     return load_params(tmp_path / "params.yaml")
 
 
