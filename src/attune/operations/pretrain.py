@@ -18,7 +18,7 @@ Kind = Literal["whisper", "ctc"]
 _POOL_SIZE = 20_000
 _SILENT_SHARE = 0.03
 _SEED = 1
-_TEST_SEED, _TEST_SIZE = 2, 400
+_TEST_SEED, _TEST_SIZE = 3, 400  # with seed 2 the rounds below were chosen
 _ROUNDS: dict[Kind, tuple[tuple[int, float], ...]] = {
     "whisper": ((13000, 1.5e-3),),
     "ctc": ((11000, 1.5e-3), (10000, 1.2e-3), (4000, 8e-4), (4000, 8e-4)),
@@ -109,7 +109,8 @@ pipeline_tag: automatic-speech-recognition
 It exists so that Attune's whole graph runs in minutes on a laptop, without a download. It is a toy for synthetic voices and a
 small vocabulary, not a recogniser of people.
 
-- **Made by** `attune demo pretrain {kind}`, steps at learning rate: {rounds}.
+- **Made by** `attune demo pretrain {kind}`, steps at learning rate:
+  {rounds}.
   Batches of 16 clips, AdamW, 8% warm-up, cosine, seed {seed}, bfloat16 autocast, one CPU thread. No weights of another model
   went in. Another processor rounds otherwise, so a rerun gives an equal model, not the same bytes.
 - **Made on** {pool} recordings by eSpeak NG in 4 accents x 45 timbres at many speeds and pitches: half of them sentences of
