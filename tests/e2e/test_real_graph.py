@@ -118,7 +118,7 @@ def test_metrics_plots_and_experiments_can_be_read(project: Project) -> None:
     project.run("dvc", "plots", "show", "-o", "shown")
     assert (project.folder / "shown" / "index.html").is_file()
     plots = json.loads(project.run("dvc", "plots", "show", "--json"))["data"]
-    specs = {name: [json.loads(part["content"]) for part in parts] for name, parts in plots.items()}
+    specs = {name: [part["content"] for part in parts] for name, parts in plots.items()}
     drawn = {name: [row for spec in found for row in spec["data"]["values"]] for name, found in specs.items()}
     assert {"validation_wer", "training_loss", "wer_by_condition"} <= drawn.keys()
     for name, axes in {"validation_wer": ("step", "validation_wer"), "wer_by_condition": ("result", "wer")}.items():
