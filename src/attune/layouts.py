@@ -1,7 +1,9 @@
 """What lies in a raw folder: which recordings, who speaks, in which condition, and what a human wrote of them.
 
-Any nesting is read. A folder `clean` or `noisy` in the path tells the condition; a transcript is `x.txt` beside `x.wav`
-or a row of a manifest, which wins. Nothing is decoded here; see `intake` for that.
+Any nesting is read. A folder `clean` or `noisy` in the path tells the condition. A transcript is `x.txt` beside `x.wav`, or
+`transcripts/x.txt` for `audio/x.wav`, or a row of a list (see `manifests`), which wins; a row may also be a piece of a longer
+recording. A row names its file by a path from its list's folder; where there is none, by that path in a folder `clips`, with
+the ending left out, or by the file's name alone where only one file bears it. Nothing is decoded here; see `intake` for that.
 
 Who speaks, by the first of these rules that gives an answer (`Recording.speaker_from` says which did):
 - `manifest`: the row's speaker.
@@ -17,7 +19,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +30,9 @@ from attune.records import Condition, Rejection
 SpeakerRule = Literal["manifest", "folder", "file_name", "unnamed"]
 
 _AUDIO = frozenset([".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff"])
-_CONTAINERS = frozenset({"clean", "noisy", "audio"})
+_CONTAINERS = frozenset({"clean", "noisy", "audio", "clips", "wav", "wavs"})
+_SOUND_FOLDERS = frozenset({"audio", "clips", "wav", "wavs", "sounds", "recordings"})
+_TEXT_FOLDERS = frozenset({"transcripts", "transcript", "transcriptions", "text", "texts", "txt"})
 _NO_TRANSCRIPTS = frozenset({"readme", "license", "licence", "notice", "changelog"})
 
 
@@ -43,6 +47,14 @@ class Recording:
     speaker_from: SpeakerRule
     condition: Condition | None
     reference: str | None
+    session: str | None = None
+    snr_db: float | None = None
+    """As the list says; None where it is to be measured."""
+    start_s: float | None = None
+    end_s: float | None = None
+    """The piece of the file that this is; both None for the whole."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The list's other columns."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +73,28 @@ def take_inventory(raw: Path) -> Inventory:
         raise DataError(f"{raw} is not a folder; put your recordings there, or run: attune demo corpus")
     rejected: list[Rejection] = []
     files = {_name(path, raw): path for path in _walk(raw, rejected)}
-    entries = _manifest_entries(files, raw, rejected)
+    lists, entries = _read_lists(files, raw, rejected)
     sounds = sorted(source for source in files if _is_audio(source) or _key(source) in entries)
-    texts = _beside_texts(files, sounds, entries, rejected)
+    texts = _written_texts(files, sounds, entries, rejected)
     if not sounds:
         raise DataError(f"{raw} has no recordings ({', '.join(sorted(_AUDIO))}); put some there, or run: attune demo corpus")
-    recordings = tuple(_recording(s, files[s], entries.get(_key(s)), texts.get(posixpath.splitext(s)[0])) for s in sounds)
-    given = [*texts.values(), *(e.text for e in entries.values())]
-    used = {*sounds, *(s for s in files if _is_transcript(s) or _is_manifest(s))}
+    recordings = tuple(
+        _recording(s, files[s], entry, texts.get(s)) for s in sounds for entry in entries.get(_key(s), [None])
+    )  # fmt: skip
+    given = [*texts.values(), *(e.text for rows in entries.values() for e in rows)]
+    used = {*sounds, *lists, *filter(_is_transcript, files)}
     return Inventory(recordings, tuple(rejected), len(files) - len(used), sum(t is not None and not t.strip() for t in given))
 
 
-def _recording(source: str, path: Path, entry: manifests.Entry | None, beside: str | None) -> Recording:
-    speaker, rule = _speaker(source, entry.speaker if entry else None)
-    text = beside if entry is None or entry.text is None else entry.text
+def _recording(source: str, path: Path, entry: manifests.Entry | None, written: str | None) -> Recording:
+    row = entry or manifests.Entry(source, None, None, "")
+    speaker, rule = _speaker(source, row.speaker)
+    text = written if row.text is None and row.start_s is None else row.text
     reference = " ".join(text.split()) if text else ""
-    return Recording(path, source, speaker, rule, _condition(source), reference or None)
+    condition = row.condition or _condition(source)
+    return Recording(
+        path, source, speaker, rule, condition, reference or None, row.session, row.snr_db, row.start_s, row.end_s, row.tags
+    )  # fmt: skip
 
 
 def _speaker(source: str, given: str | None) -> tuple[str, SpeakerRule]:
@@ -98,46 +116,93 @@ def _condition(source: str) -> Condition | None:
     return min(found)[1] if found else None
 
 
-def _manifest_entries(files: Mapping[str, Path], raw: Path, rejected: list[Rejection]) -> dict[str, manifests.Entry]:
-    """The usable rows by the key of the recording they name, which is there."""
-    entries: dict[str, manifests.Entry] = {}
-    there = {_key(source) for source in files}
-    for source in sorted(filter(_is_manifest, files)):
+def _read_lists(
+    files: Mapping[str, Path], raw: Path, rejected: list[Rejection]
+) -> tuple[list[str], dict[str, list[manifests.Entry]]]:
+    """Which files are lists, and their usable rows by the key of the recording they mean, which is there."""
+    lists, found = list[str](), dict[str, list[manifests.Entry]]()
+    places = _Places(files)
+    for source in sorted(s for s in files if _suffix(s) in manifests.SUFFIXES):
         try:
-            rows, broken = manifests.read_manifest(files[source], source, raw)
+            read = manifests.read_manifest(files[source], source, raw)
         except OSError as error:
-            rows, broken = [], [Rejection(source, "unreadable", f"cannot be opened: {error.strerror}")]
-        rejected += broken
-        for entry in rows:
-            key = _key(entry.source)
-            if key not in there:
-                rejected.append(Rejection(entry.row, "missing_audio", f"names {entry.source!r}, which is not there"))
-            elif (known := entries.setdefault(key, entry)) is not entry and _says(known) != _says(entry):
-                rejected.append(Rejection(entry.row, "listed_twice", f"says other than {known.row} of {entry.source!r}"))
-    return entries
+            rejected.append(Rejection(source, "unreadable", f"cannot be opened: {error.strerror}"))
+            continue
+        if read is not None:
+            lists.append(source)
+            rejected += read[1]
+            for entry in read[0]:
+                _file(entry, places.find(entry.source), found, rejected)
+    return lists, found
+
+
+def _file(entry: manifests.Entry, key: str | None, found: dict[str, list[manifests.Entry]], rejected: list[Rejection]) -> None:
+    """Puts a row to the others of its recording, unless it says again, or otherwise, what one of them says."""
+    if key is None:
+        rejected.append(Rejection(entry.row, "missing_audio", f"names {entry.source!r}, which is not there"))
+        return
+    same = [known for known in found.get(key, []) if (known.start_s, known.end_s) == (entry.start_s, entry.end_s)]
+    if not same:
+        found.setdefault(key, []).append(entry)
+    elif _says(same[0]) != _says(entry):
+        rejected.append(Rejection(entry.row, "listed_twice", f"says other than {same[0].row} of {entry.source!r}"))
+
+
+class _Places:
+    """Finds the recording that a row means."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._keys = {_key(source) for source in files}
+        self._by_stem: dict[str, list[str]] = {}
+        self._by_name: dict[str, list[str]] = {}
+        for source in filter(_is_audio, files):
+            self._by_stem.setdefault(posixpath.splitext(_key(source))[0], []).append(_key(source))
+            self._by_name.setdefault(posixpath.basename(_key(source)), []).append(_key(source))
+
+    def find(self, source: str) -> str | None:
+        """The key of the file; None where there is none, or more than one."""
+        folder, name = posixpath.split(_key(source))
+        for place in (_key(source), posixpath.join(folder, "clips", name)):
+            if place in self._keys:
+                return place
+            if len(same := self._by_stem.get(place, [])) == 1:
+                return same[0]
+        same = self._by_name.get(name, [])
+        return same[0] if len(same) == 1 else None
 
 
 def _says(entry: manifests.Entry) -> tuple[str | None, str | None]:
     return entry.text, entry.speaker
 
 
-def _beside_texts(
-    files: Mapping[str, Path], sounds: list[str], entries: Mapping[str, manifests.Entry], rejected: list[Rejection]
+def _written_texts(
+    files: Mapping[str, Path], sounds: list[str], entries: Mapping[str, list[manifests.Entry]], rejected: list[Rejection]
 ) -> dict[str, str]:
-    """Texts of `x.txt` files by `x`, for the recordings beside them."""
+    """What stands in `x.txt` files, by the recording that it was written of."""
     beside = {posixpath.splitext(source)[0]: source for source in sounds}
+    apart = dict[str, str | None]()
+    for stem, sound in beside.items():
+        place = _without(stem, _SOUND_FOLDERS)
+        apart[place] = sound if place not in apart else None
     texts: dict[str, str] = {}
     for source in sorted(filter(_is_transcript, files)):
         stem = posixpath.splitext(source)[0]
+        meant = beside.get(stem) or apart.get(_without(stem, _TEXT_FOLDERS))
         text = _read_text(files[source], source, rejected)
-        entry = entries.get(_key(beside.get(stem, "")))
-        if stem not in beside:
+        row = next((e for e in entries.get(_key(meant or ""), []) if e.text is not None), None)
+        if meant is None:
             rejected.append(Rejection(source, "transcript_without_audio", "has no recording of the same name beside it"))
-        elif text is not None and entry and entry.text is not None and entry.text.split() != text.split():
-            rejected.append(Rejection(source, "transcript_overruled", f"{entry.row} says other and is believed"))
+        elif text is not None and row and row.text is not None and row.text.split() != text.split():
+            rejected.append(Rejection(source, "transcript_overruled", f"{row.row} says other and is believed"))
         elif text is not None:
-            texts[stem] = text
+            texts[meant] = text
     return texts
+
+
+def _without(stem: str, folders: frozenset[str]) -> str:
+    """The path without its folders of these names."""
+    *above, name = stem.split("/")
+    return "/".join([*(folder for folder in above if folder.lower() not in folders), name])
 
 
 def _read_text(path: Path, source: str, rejected: list[Rejection]) -> str | None:
@@ -206,10 +271,6 @@ def _is_audio(source: str) -> bool:
 
 def _is_transcript(source: str) -> bool:
     return _suffix(source) == ".txt" and posixpath.basename(source)[:-4].lower() not in _NO_TRANSCRIPTS
-
-
-def _is_manifest(source: str) -> bool:
-    return posixpath.basename(source).lower() in manifests.NAMES
 
 
 def _suffix(source: str) -> str:

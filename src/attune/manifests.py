@@ -1,9 +1,13 @@
 """Lists that users keep beside their recordings: which file, what was said, who spoke. One row in, one `Entry` out.
 
-Read are `manifest.jsonl` and `metadata.jsonl` (an object a line), `metadata.csv` and `transcripts.csv` (a header line;
-commas, semicolons, tabs or bars between), in any folder; paths in them are relative to that folder:
+Any `.jsonl`, `.json`, `.csv` or `.tsv` file whose rows name recordings is read; paths in it are relative to its folder:
 
     {"audio": "audio/001.wav", "text": "good morning", "speaker": "anna"}
+
+Understood are the columns of common lists, and a row may be a piece of a longer recording: Attune's own, NeMo's manifests
+(`audio_filepath`, `offset`, `duration`), Hugging Face's `metadata.csv` (`file_name`, `transcription`), Common Voice's TSV
+(`client_id`, `path`, `sentence`), tables with `snr_db` and `label`, recordings with a `segments` list, and exports of Label
+Studio (see `label_studio`). What a row says beyond that is kept as tags.
 
 A row that does not fit is a named rejection and loses nothing else. No file is opened because a row names it.
 """
@@ -11,54 +15,106 @@ A row that does not fit is a named rejection and loses nothing else. No file is 
 import csv
 import io
 import json
+import math
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import Any
 
-from attune.records import Rejection
+from attune import label_studio
+from attune.records import Condition, Rejection
 
+SUFFIXES = frozenset({".jsonl", ".json", ".csv", ".tsv"})
 NAMES = frozenset({"manifest.jsonl", "metadata.jsonl", "metadata.csv", "transcripts.csv"})
-_AUDIO_KEYS = ("audio", "audio_path", "audio_filepath", "file_name")
-_TEXT_KEYS = ("text", "transcript")
-_SPEAKER_KEYS = ("speaker",)
+"""Files that are lists for certain: rows of theirs without a recording are faults, those of others are somebody else's."""
+
+_AUDIO = ("audio", "audio_path", "audio_filepath", "file_name", "path", "file", "filename", "wav")
+_TEXT = ("text", "transcript", "transcription", "sentence")
+_SPEAKER = ("speaker", "speaker_id", "client_id")
+_SESSION = ("session", "session_id")
+_CONDITION = ("condition", "label")
+_START, _END, _LENGTH = ("start_s", "start", "offset"), ("end_s", "end"), ("duration",)
+_SNR = ("snr_db", "snr")
+_USED = frozenset({*_AUDIO, *_TEXT, *_SPEAKER, *_SESSION, *_CONDITION, *_START, *_END, *_LENGTH, *_SNR, "segments"})
+_MOST_FIELD_BYTES = 1 << 20
+_Row = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row: the recording's path below the raw folder, its text and speaker as given (None: not given)."""
+    """One row. What it does not give is None."""
 
     source: str
+    """The recording's path below the raw folder, as far as the row tells: `layouts` finds the file."""
     text: str | None
     speaker: str | None
     row: str
     """Where this was written, as `folder/manifest.jsonl:12`."""
+    session: str | None = None
+    condition: Condition | None = None
+    snr_db: float | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    """A piece from `start_s` on; to the recording's end without `end_s`."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The row's other columns."""
 
 
-def read_manifest(path: Path, source: str, raw: Path) -> tuple[list[Entry], list[Rejection]]:
-    """The rows of a manifest that lies at `source` below `raw`, and those that cannot be used. Raises OSError if unreadable."""
+def read_manifest(path: Path, source: str, raw: Path) -> tuple[list[Entry], list[Rejection]] | None:
+    """The rows of the file at `source` below `raw`, and those that cannot be used; None if it is no list of recordings.
+
+    Raises OSError if it cannot be read.
+    """
     text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-    rows = _csv_rows(text) if source.lower().endswith(".csv") else _jsonl_rows(text)
+    suffix = posixpath.splitext(source)[1].lower()
+    rows = list(_csv_rows(text) if suffix in (".csv", ".tsv") else _json_rows(text, suffix == ".json"))
+    if posixpath.basename(source).lower() not in NAMES and not any(isinstance(r, Mapping) and _names_audio(r) for _, r in rows):
+        return None
     outcomes = [_entry(row, f"{source}:{number}", raw) for number, row in rows]
     return [o for o in outcomes if isinstance(o, Entry)], [o for o in outcomes if isinstance(o, Rejection)]
 
 
-def _jsonl_rows(text: str) -> Iterator[tuple[int, object]]:
+def _json_rows(text: str, may_be_one: bool) -> Iterator[tuple[int, object]]:
+    """A row a line, or the rows of a file that is one JSON value (numbered from 1); what is wrong with a line instead of it."""
+    if may_be_one:
+        try:
+            yield from enumerate(_rows_of(json.loads(text)), start=1)
+            return
+        except (ValueError, RecursionError):
+            pass  # NeMo calls its files .json, too, though they hold an object a line
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield number, json.loads(line)
+                for row in _rows_of(json.loads(line)):
+                    yield number, row
             except (ValueError, RecursionError) as error:
                 yield number, str(error)
+
+
+def _rows_of(value: object) -> Iterator[object]:
+    """A list's items, a recording's segments with what the recording says, a Label Studio task's regions; else the value."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _rows_of(item) if isinstance(item, Mapping) else [item]
+    elif label_studio.is_task(value):
+        yield from label_studio.rows(value)
+    elif isinstance(value, Mapping) and isinstance(value.get("segments"), list):
+        above = {key: v for key, v in value.items() if key not in ("segments", *_TEXT)}
+        for segment in value["segments"]:
+            yield {**above, **segment} if isinstance(segment, Mapping) else segment
+    else:
+        yield value
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, object]]:
     """Dicts, or what is wrong with a line. A row's number is that of its last line, as texts may hold line breaks."""
     header = text.partition("\n")[0]
+    csv.field_size_limit(_MOST_FIELD_BYTES)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=header.count), strict=True)
     while True:
         try:
-            row = next(reader)
+            row: Mapping[Any, Any] = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
@@ -68,34 +124,89 @@ def _csv_rows(text: str) -> Iterator[tuple[int, object]]:
         yield reader.line_num, "has another number of columns than the header" if surplus or short else row
 
 
+def _names_audio(row: _Row) -> bool:
+    """Whether this could be about a recording: it names a file, and says something of it."""
+    return isinstance(_first(row, _AUDIO), str) and any(key in row for key in (*_TEXT, *_SPEAKER, *_SNR, *_CONDITION))
+
+
 def _entry(row: object, where: str, raw: Path) -> Entry | Rejection:
     if not isinstance(row, Mapping):
         detail = row if isinstance(row, str) else "is not an object of keys and values"
         return Rejection(where, "malformed_line", _printable(detail))
-    audio, text, speaker = (_first(row, keys) for keys in (_AUDIO_KEYS, _TEXT_KEYS, _SPEAKER_KEYS))
-    for wanted in (_AUDIO_KEYS, _TEXT_KEYS + _SPEAKER_KEYS):
+    for wanted in (_AUDIO, (*_TEXT, *_SPEAKER, *_SNR, *_CONDITION)):
         if not any(key in row for key in wanted):
             return Rejection(where, "missing_column", f"has none of {', '.join(wanted)}")
+    audio, text, speaker, session = (_first(row, keys) for keys in (_AUDIO, _TEXT, _SPEAKER, _SESSION))
     if not isinstance(audio, str) or not audio or not isinstance(text, str | None) or not isinstance(speaker, str | int | None):
         return Rejection(where, "malformed_line", "audio, text and speaker must be texts, audio not empty")
-    if not all(_is_utf8(str(value)) for value in (audio, text, speaker)):
+    if not all(_is_utf8(str(value)) for value in row.values()):
         return Rejection(where, "transcript_not_utf8", "this row is not UTF-8; save the file as UTF-8")
     source = _below(audio, posixpath.dirname(where), raw)
     if source is None:
         return Rejection(where, "path_outside", f"{audio!r} leads out of the raw folder")
-    return Entry(source, text, None if speaker is None else str(speaker).strip() or None, where)
+    try:
+        start_s, end_s = _piece(row)
+        snr_db = _number(row, _SNR)
+    except ValueError as error:
+        return Rejection(where, "malformed_line", str(error))
+    return Entry(
+        source, text, _name(speaker), where, _name(session), _condition(row), snr_db, start_s, end_s, _tags(row)
+    )  # fmt: skip
 
 
-def _first(row: Mapping[str, object], keys: tuple[str, ...]) -> object:
+def _piece(row: _Row) -> tuple[float | None, float | None]:
+    """Start and end in seconds where the row is a piece of its recording. Raises ValueError where they make no sense."""
+    start_s, end_s = _number(row, _START), _number(row, _END)
+    if start_s is None and end_s is None:
+        return None, None  # a duration alone is that of the whole
+    start_s = start_s or 0.0
+    if end_s is None and (length_s := _number(row, _LENGTH)) is not None:
+        end_s = start_s + length_s
+    if start_s < 0 or (end_s is not None and end_s <= start_s):
+        raise ValueError(f"a piece from {start_s:g} to {end_s:g} s is none" if end_s is not None else f"starts at {start_s:g} s")
+    return start_s, end_s
+
+
+def _number(row: _Row, keys: tuple[str, ...]) -> float | None:
+    value = _first(row, keys)
+    if value is None or value == "":
+        return None
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{' or '.join(keys)} must be a number, not {str(value)[:40]!r}")
+    return number
+
+
+def _condition(row: _Row) -> Condition | None:
+    given = str(_first(row, _CONDITION)).strip().lower()
+    return "clean" if given == "clean" else "noisy" if given == "noisy" else None
+
+
+def _tags(row: _Row) -> dict[str, str]:
+    """The columns that have no meaning here; and a label that is no condition."""
+    tags = {str(key): str(value) for key, value in row.items() if key not in _USED and isinstance(value, str | int | float)}
+    label = _first(row, _CONDITION)
+    return {**tags, "label": str(label)} if label and _condition(row) is None else {k: v for k, v in tags.items() if v}
+
+
+def _name(given: object) -> str | None:
+    return None if given is None else str(given).strip() or None
+
+
+def _first(row: _Row, keys: tuple[str, ...]) -> object:
     return next((row[key] for key in keys if row.get(key) is not None), None)
 
 
 def _below(audio: str, folder: str, raw: Path) -> str | None:
     """`audio`, relative to `folder` or absolute, as a path below `raw`; None if it is not below."""
+    audio = audio.replace("\\", "/")
     if PurePath(audio).is_absolute():
         audio, folder = posixpath.relpath(audio, raw.absolute().as_posix()), ""
     source = posixpath.normpath(posixpath.join(folder, audio))
-    return None if source == ".." or source.startswith("../") else source
+    return None if source == ".." or source.startswith("../") or "\0" in source else source
 
 
 def _is_utf8(text: str) -> bool:

@@ -169,3 +169,43 @@ def test_a_missing_and_an_empty_folder_say_what_to_do(tmp_path: Path) -> None:
         take_inventory(tmp_path / "raw")
     with pytest.raises(DataError, match=r"has no recordings .*\.wav.*attune demo corpus"):
         take_inventory(tmp_path)
+
+
+def test_transcripts_in_a_folder_of_their_own_are_found_by_stem(tmp_path: Path) -> None:
+    make(tmp_path, "audio/anna/x.wav", "audio/ben/x.wav")
+    for speaker in ("anna", "ben"):
+        (tmp_path / "transcripts" / speaker).mkdir(parents=True)
+        (tmp_path / "transcripts" / speaker / "x.txt").write_text(f"i am {speaker}")
+    inventory = take_inventory(tmp_path)
+    assert {r.speaker: r.reference for r in inventory.recordings} == {"anna": "i am anna", "ben": "i am ben"}
+    assert inventory.rejected == ()
+
+
+def test_a_transcript_that_could_be_of_two_recordings_is_of_none(tmp_path: Path) -> None:
+    make(tmp_path, "audio/x.wav", "wavs/x.wav", "transcripts/x.txt")
+    assert reasons(take_inventory(tmp_path)) == {"transcripts/x.txt": "transcript_without_audio"}
+
+
+def test_rows_may_be_pieces_of_one_recording(tmp_path: Path) -> None:
+    make(tmp_path, "day.wav")
+    rows = [f'{{"audio": "day.wav", "speaker": "{s}", "start": {n}, "end": {n + 1}, "text": "t{n}"}}' for n, s in enumerate("ab")]
+    (tmp_path / "pieces.jsonl").write_text("\n".join([*rows, rows[0]]))
+    found = take_inventory(tmp_path)
+    assert [(r.speaker, r.start_s, r.end_s, r.reference) for r in found.recordings] == [("a", 0, 1, "t0"), ("b", 1, 2, "t1")]
+    assert (found.rejected, found.ignored_files) == ((), 0)
+
+
+@pytest.mark.parametrize("named", ["clips/x.mp3", "x.mp3", "x", "elsewhere/x.mp3"])
+def test_rows_find_their_recordings(tmp_path: Path, named: str) -> None:
+    make(tmp_path, "clips/x.mp3")
+    (tmp_path / "validated.tsv").write_text(f"client_id\tpath\tsentence\nab12\t{named}\tHola\n")
+    recording = only(take_inventory(tmp_path))
+    assert (recording.source, recording.speaker, recording.reference) == ("clips/x.mp3", "ab12", "Hola")
+
+
+def test_a_name_that_two_files_bear_is_nobodys(tmp_path: Path) -> None:
+    make(tmp_path, "a/x.wav", "b/x.wav")
+    (tmp_path / "list.csv").write_text("path,text,speaker\nc/x.wav,hello,anna\n")
+    found = take_inventory(tmp_path)
+    assert reasons(found) == {"list.csv:2": "missing_audio"}
+    assert [r.reference for r in found.recordings] == [None, None]

@@ -13,7 +13,9 @@ def read(tmp_path: Path, name: str, content: str | bytes) -> tuple[list[Entry], 
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_manifest(path, name, tmp_path)
+    found = read_manifest(path, name, tmp_path)
+    assert found is not None
+    return found
 
 
 def only_reason(tmp_path: Path, name: str, content: str | bytes) -> str:
@@ -87,7 +89,7 @@ def test_a_csv_row_that_does_not_fit_is_named_and_loses_nothing_else(tmp_path: P
 
 
 def test_a_csv_without_an_audio_column_names_the_columns_it_may_have(tmp_path: Path) -> None:
-    entries, rejected = read(tmp_path, "metadata.csv", "path,text\na.wav,x\n")
+    entries, rejected = read(tmp_path, "metadata.csv", "recording,text\na.wav,x\n")
     assert entries == []
     assert [(r.reason, "audio_path" in r.detail) for r in rejected] == [("missing_column", True)]
 
@@ -100,3 +102,69 @@ def test_an_empty_manifest_has_no_rows(tmp_path: Path, name: str) -> None:
 def test_an_absolute_path_below_the_raw_folder_is_understood(tmp_path: Path) -> None:
     entries, _ = read(tmp_path, "sub/manifest.jsonl", json.dumps({"audio": str(tmp_path / "x" / "a.wav"), "text": "t"}))
     assert [entry.source for entry in entries] == ["x/a.wav"]
+
+
+def test_a_row_may_be_a_piece_and_keeps_what_else_it_says(tmp_path: Path) -> None:
+    nemo = '{"audio_filepath": "day.wav", "offset": 1.5, "duration": 2.0, "text": "yes", "microphone": "lapel"}'
+    entries, rejected = read(tmp_path, "train.json", f"{nemo}\n{nemo.replace('1.5', '4')}\n")
+    assert rejected == []
+    assert [(e.start_s, e.end_s, dict(e.tags)) for e in entries] == [
+        (1.5, 3.5, {"microphone": "lapel"}),
+        (4.0, 6.0, {"microphone": "lapel"}),
+    ]
+
+
+def test_a_duration_alone_is_that_of_the_whole(tmp_path: Path) -> None:
+    ((entry,), _) = read(tmp_path, "metadata.csv", "audio_path,transcript,duration,speaker,notes\na.wav,yes,2.0,anna,hoarse\n")
+    assert (entry.start_s, entry.end_s, entry.speaker, dict(entry.tags)) == (None, None, "anna", {"notes": "hoarse"})
+
+
+def test_common_voice_and_measured_tables_are_understood(tmp_path: Path) -> None:
+    ((voice,), _) = read(tmp_path, "validated.tsv", "client_id\tpath\tsentence\taccents\nab12\tcv_1.mp3\tHola.\t\n")
+    assert (voice.source, voice.speaker, voice.text, dict(voice.tags)) == ("cv_1.mp3", "ab12", "Hola.", {})
+    table = "path,label,snr_db,duration\na.wav,noisy,4.5,1.0\nb.wav,SPEECH,12,1.0\n"
+    ((noisy, speech), _) = read(tmp_path, "sub/metadata.csv", table)
+    assert (noisy.condition, noisy.snr_db, dict(noisy.tags)) == ("noisy", 4.5, {})
+    assert (speech.condition, speech.snr_db, dict(speech.tags)) == (None, 12.0, {"label": "SPEECH"})
+
+
+def test_a_recording_with_segments_gives_a_row_for_each(tmp_path: Path) -> None:
+    content = {
+        "audio": "visit.wav",
+        "speaker": "anna",
+        "text": "one two",
+        "segments": [{"start": 0, "end": 1.0, "text": "one", "confidence": 0.9}, {"start": 1, "end": 2, "text": "two"}, "x"],
+    }
+    entries, rejected = read(tmp_path, "metadata.json", json.dumps(content))
+    assert [(e.text, e.speaker, e.start_s, e.end_s) for e in entries] == [("one", "anna", 0.0, 1.0), ("two", "anna", 1.0, 2.0)]
+    assert dict(entries[0].tags) == {"confidence": "0.9"}
+    assert [r.reason for r in rejected] == ["malformed_line"]
+
+
+@pytest.mark.parametrize(
+    "piece", ['"start": 2, "end": 1', '"start": -1', '"offset": "x", "duration": 1', '"start": NaN, "end": 2', '"end": 1e999']
+)
+def test_a_piece_that_is_none_is_named_and_loses_nothing_else(tmp_path: Path, piece: str) -> None:
+    assert only_reason(tmp_path, "manifest.jsonl", f'{GOOD}{{"audio": "b.wav", "text": "x", {piece}}}\n') == "malformed_line"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("settings.json", '{"path": "x", "theme": "dark"}'),
+        ("words.csv", "word,count\nyes,3\n"),
+        ("notes.json", "not json"),
+        ("deep.json", "[" * 100_000),
+        ("empty.tsv", ""),
+    ],
+)
+def test_files_that_list_no_recordings_are_somebody_elses(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert read_manifest(tmp_path / name, name, tmp_path) is None
+
+
+@pytest.mark.parametrize("content", [b"\x00" * 1000, b"audio,text\n" + b"x" * 2_000_000, b'"' * 5000, b"\xff\xfea\x00u\x00"])
+@pytest.mark.parametrize("name", ["metadata.csv", "manifest.jsonl", "other.json"])
+def test_no_bytes_make_it_crash(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    read_manifest(tmp_path / name, name, tmp_path)

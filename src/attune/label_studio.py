@@ -1,0 +1,72 @@
+"""Exports of Label Studio (JSON and JSON-MIN): tasks as rows that `manifests` understands.
+
+A task is an object with `data` (the recording) and `annotations` (what people said of it). A text area is the transcript, of the
+whole or of the region that it belongs to; choices that say `clean` or `noisy` are the condition, labels of a region the speaker.
+Cancelled annotations do not count; of several the one changed last does. After https://labelstud.io/guide/export.html
+"""
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+_SOUND_KEYS = ("audio", "audio_url", "url", "sound", "wav")
+_UPLOAD_PREFIX = 9
+"""Label Studio puts eight hex digits and a dash before the name of an uploaded file."""
+
+
+def is_task(value: object) -> bool:
+    """Whether `value` is one task of an export."""
+    return isinstance(value, Mapping) and isinstance(value.get("data"), Mapping) and "annotations" in value
+
+
+def rows(task: Mapping[str, Any]) -> Iterator[dict[str, object]]:
+    """A row for the recording, or one for each region that has a text; none where nobody annotated it."""
+    data = task["data"]
+    audio = next((data[key] for key in _SOUND_KEYS if isinstance(data.get(key), str)), None)
+    given = task["annotations"] if isinstance(task["annotations"], list) else []
+    done = [a for a in given if isinstance(a, Mapping) and not a.get("was_cancelled") and isinstance(a.get("result"), list)]
+    if audio is None or not done:
+        return
+    result = max(done, key=lambda a: str(a.get("updated_at") or a.get("created_at") or ""))["result"]
+    regions: dict[object, dict[str, object]] = {}
+    whole: dict[str, object] = {}
+    for item in result:
+        if isinstance(item, Mapping) and isinstance(item.get("value"), Mapping):
+            value = item["value"]
+            place = regions.setdefault(item.get("id"), {}) if "start" in value and "end" in value else whole
+            place.update(_said(value))
+    extra = {key: data[key] for key in ("speaker", "session", "text") if isinstance(data.get(key), str)}
+    above = {**extra, **whole, "audio": local_name(audio)}
+    pieces = [region for region in regions.values() if "text" in region]
+    for piece in pieces:
+        yield {**above, **piece}
+    if not pieces:
+        yield above
+
+
+def local_name(address: str) -> str:
+    """The file that an address in an export means: of a local-files link its path, of an upload its name without the prefix."""
+    parts = urlsplit(address)
+    if "local-files" in parts.path:
+        return parse_qs(parts.query).get("d", [address])[0]
+    path = unquote(parts.path)
+    if "/data/upload/" in address or parts.path.startswith("upload/"):
+        name = posixpath.basename(path)
+        prefixed = len(name) > _UPLOAD_PREFIX and name[_UPLOAD_PREFIX - 1] == "-"
+        return name[_UPLOAD_PREFIX:] if prefixed else name
+    return posixpath.basename(path) if parts.scheme else address
+
+
+def _said(value: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    if "start" in value and "end" in value:
+        yield from (("start", value["start"]), ("end", value["end"]))
+    text = value.get("text")
+    if text is not None:
+        yield "text", " ".join(map(str, text)) if isinstance(text, list) else str(text)
+    for choice in value.get("choices") or []:
+        if str(choice).lower() in ("clean", "noisy"):
+            yield "condition", str(choice).lower()
+    labels = value.get("labels")
+    if isinstance(labels, list) and labels:
+        yield "speaker", str(labels[0])

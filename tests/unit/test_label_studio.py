@@ -1,0 +1,61 @@
+"""Exports of Label Studio, as its documentation shows them, become rows."""
+
+from typing import Any
+
+import pytest
+
+from attune.label_studio import is_task, local_name, rows
+
+
+def task(*results: dict[str, Any], audio: str = "/data/upload/3/1a2b3c4d-visit.wav", **annotation: Any) -> dict[str, Any]:
+    return {"id": 1, "data": {"audio": audio}, "annotations": [{"result": list(results), **annotation}]}
+
+
+def text(said: str, region: str | None = None, **value: float) -> dict[str, Any]:
+    return {"id": region, "type": "textarea", "from_name": "transcription", "value": {"text": [said], **value}}
+
+
+def test_a_transcript_and_a_choice_of_the_whole() -> None:
+    choice = {"type": "choices", "value": {"choices": ["Noisy"]}}
+    assert list(rows(task(text("good morning"), choice))) == [
+        {"audio": "visit.wav", "text": "good morning", "condition": "noisy"}
+    ]
+
+
+def test_each_region_with_a_text_is_a_piece_and_its_label_the_speaker() -> None:
+    label = {"id": "r1", "type": "labels", "value": {"start": 1.5, "end": 3.0, "labels": ["Anna"]}}
+    silence = {"id": "r2", "type": "labels", "value": {"start": 3.0, "end": 4.0, "labels": ["Pause"]}}
+    found = list(rows(task(label, silence, text("hello", "r1", start=1.5, end=3.0))))
+    assert found == [{"audio": "visit.wav", "start": 1.5, "end": 3.0, "speaker": "Anna", "text": "hello"}]
+
+
+def test_the_annotation_changed_last_counts_and_cancelled_ones_do_not() -> None:
+    content = task(text("old"), updated_at="2026-01-01")
+    content["annotations"] += [
+        {"result": [text("new")], "updated_at": "2026-02-01"},
+        {"result": [text("cancelled")], "updated_at": "2026-03-01", "was_cancelled": True},
+    ]
+    assert [row["text"] for row in rows(content)] == ["new"]
+
+
+def test_a_task_that_nobody_annotated_has_no_row() -> None:
+    assert list(rows({"data": {"audio": "a.wav"}, "annotations": []})) == []
+
+
+@pytest.mark.parametrize("value", [{"data": {"audio": "a.wav"}}, {"data": "x", "annotations": []}, [], "x", None])
+def test_other_objects_are_no_tasks(value: object) -> None:
+    assert not is_task(value)
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("/data/upload/3/1a2b3c4d-visit-1.wav", "visit-1.wav"),
+        ("/data/local-files/?d=clinic/visit%201.wav", "clinic/visit 1.wav"),
+        ("s3://bucket/clinic/visit.wav", "visit.wav"),
+        ("https://host/files/visit%201.wav?token=x", "visit 1.wav"),
+        ("clinic/visit.wav", "clinic/visit.wav"),
+    ],
+)
+def test_addresses_mean_local_files(address: str, name: str) -> None:
+    assert local_name(address) == name
