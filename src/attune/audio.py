@@ -1,4 +1,4 @@
-"""Sound from a user's files: 16 kHz mono samples, or the reason why not; its digest, its loudness, its noise.
+"""Sound from a user's files: 16 kHz mono samples, whole or by pieces, or the reason why not; its digest, loudness and noise.
 
 WAV, FLAC, Ogg, Opus and AIFF are read by libsndfile, all else (MP3, M4A, WebM, AAC) by FFmpeg's libraries; the file's
 first bytes decide, not its name. What is done with a refused file is left to the caller.
@@ -7,7 +7,7 @@ first bytes decide, not its name. What is done with a refused file is left to th
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ from scipy.special import gammaincinv
 from attune.dataset import SAMPLE_RATE_HZ, Samples
 from attune.errors import DataError
 
-Reason = Literal["empty_file", "unreadable", "not_audio", "truncated", "nan", "silent", "too_short", "too_long"]
+Reason = Literal["empty_file", "unreadable", "not_audio", "truncated", "nan", "silent", "too_short", "too_long", "outside"]
 
 _LIBSNDFILE_MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS")
 _FFMPEG_DEMUXERS = "mov,mp3,matroska,webm,aac,ogg,flac,wav,aiff,caf,amr,asf"  # none that opens other files or addresses
@@ -48,17 +48,78 @@ def read_audio(path: Path, longest_s: float = math.inf) -> Samples:
     Raises UnusableAudio: unreadable, empty_file, not_audio, truncated, nan, or too_long. At most `longest_s` seconds
     are ever decoded (all, if not given), so an endless file costs no more than a long one.
     """
+    blocks = list(_decoded(path, longest_s))
+    if not blocks:
+        return np.zeros(0, np.float32)
+    samples = np.concatenate([block for _, block in blocks])
+    _check_finite(path, samples)
+    return np.asarray(soxr.resample(samples, blocks[0][0], SAMPLE_RATE_HZ), dtype=np.float32)
+
+
+def stream_audio(path: Path) -> Iterator[Samples]:
+    """The same in blocks of some seconds, one after the other, whatever the length: memory stays flat.
+
+    Raises UnusableAudio as `read_audio` does (but never too_long), after the blocks that stand before the fault.
+    """
+    resampler = None
+    for rate_hz, block in _decoded(path, math.inf):
+        _check_finite(path, block)
+        resampler = resampler or soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+        yield np.asarray(resampler.resample_chunk(block), dtype=np.float32)
+    if resampler is not None:
+        yield np.asarray(resampler.resample_chunk(np.zeros(0, np.float32), last=True), dtype=np.float32)
+
+
+def read_pieces(path: Path, spans: Sequence[tuple[float, float | None]], longest_s: float) -> list[Samples | UnusableAudio]:
+    """The parts of a recording from and to these seconds (None: its end), in one pass; for each its samples or why not.
+
+    Only the pieces are kept in memory, and of each no more than `longest_s` seconds (then it is too_long). A file that is
+    damaged further on gives the pieces that stand before.
+    """
+    bounds = [(round(a * SAMPLE_RATE_HZ), math.inf if b is None else round(b * SAMPLE_RATE_HZ)) for a, b in spans]
+    parts: list[list[Samples]] = [[] for _ in spans]
+    most, position, fault = int(longest_s * SAMPLE_RATE_HZ) + 1, 0, None
+    try:
+        for block in stream_audio(path):
+            for (start, end), kept in zip(bounds, parts, strict=True):
+                first, last = max(start - position, 0), int(min(end - position, start + most - position, block.size))
+                if first < last:
+                    kept.append(block[first:last].copy())
+            position += block.size
+    except UnusableAudio as error:
+        fault = error
+    pieces = zip(bounds, parts, strict=True)
+    return [_piece(path, bound, np.concatenate([np.zeros(0, np.float32), *kept]), position, fault) for bound, kept in pieces]
+
+
+def _piece(
+    path: Path, bound: tuple[int, float], samples: Samples, length: int, fault: UnusableAudio | None
+) -> Samples | UnusableAudio:
+    start, end = bound
+    if fault is not None and end > length:
+        return fault
+    beyond = end - length > _PROMISE_SLACK_S * SAMPLE_RATE_HZ and end != math.inf
+    if start >= length or beyond:
+        there_s, to_s = length / SAMPLE_RATE_HZ, (start if start >= length else end) / SAMPLE_RATE_HZ
+        return UnusableAudio(path, "outside", f"lasts {there_s:.2f} s, and the piece reaches to {to_s:.2f} s")
+    return samples
+
+
+def _decoded(path: Path, longest_s: float) -> Iterator[tuple[int, Samples]]:
+    """The file's rate in Hz and a block of mono samples at that rate, block by block."""
     try:
         head, size = _head(path), path.stat().st_size
     except OSError as error:
         raise UnusableAudio(path, "unreadable", f"cannot be opened: {error.strerror}") from error
     if size == 0:
         raise UnusableAudio(path, "empty_file", "has 0 bytes")
-    samples, rate_hz = (_from_libsndfile if head.startswith(_LIBSNDFILE_MAGIC) else _from_ffmpeg)(path, longest_s)
+    yield from (_from_libsndfile if head.startswith(_LIBSNDFILE_MAGIC) else _from_ffmpeg)(path, longest_s)
+
+
+def _check_finite(path: Path, samples: Samples) -> None:
     if not np.isfinite(samples).all():
         count = np.count_nonzero(~np.isfinite(samples))
         raise UnusableAudio(path, "nan", f"{count} of {samples.size} samples are not finite numbers")
-    return np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), dtype=np.float32)
 
 
 def check_audible(path: Path, samples: Samples, shortest_s: float, silent_below_dbfs: float) -> None:
@@ -69,6 +130,11 @@ def check_audible(path: Path, samples: Samples, shortest_s: float, silent_below_
     level_dbfs = 10 * math.log10(max(float(_powers(samples, SAMPLE_RATE_HZ // 20).max()), 1e-20))
     if level_dbfs < silent_below_dbfs:
         raise UnusableAudio(path, "silent", f"its loudest 50 ms reach {level_dbfs:.0f} of the {silent_below_dbfs:g} dBFS wanted")
+
+
+def check_length(path: Path, samples: Samples, longest_s: float) -> None:
+    """Raises UnusableAudio too_long."""
+    _check_length(path, samples.size / SAMPLE_RATE_HZ, longest_s)
 
 
 def sound_digest(samples: Samples) -> str:
@@ -95,24 +161,24 @@ def estimate_snr_db(samples: Samples) -> float:
     return float(np.clip(10 * np.log10(max(speech, 1e-12) / max(noise, 1e-12)), -10.0, 60.0))
 
 
-def _from_libsndfile(path: Path, longest_s: float) -> tuple[NDArray[np.float32], int]:
+def _from_libsndfile(path: Path, longest_s: float) -> Iterator[tuple[int, Samples]]:
     try:
         sound = soundfile.SoundFile(os.fsencode(path))
     except soundfile.SoundFileError:
-        return _from_ffmpeg(path, longest_s)
+        yield from _from_ffmpeg(path, longest_s)
+        return
     with sound:
         if sound.frames > _UNKNOWN_FRAMES:  # of a streamed FLAC; soundfile cannot read to an end that it does not know
-            return _from_ffmpeg(path, longest_s)
-        rate_hz, frames = sound.samplerate, sound.frames
-        _check_rate(path, rate_hz)
-        _check_length(path, frames / rate_hz, longest_s)
+            yield from _from_ffmpeg(path, longest_s)
+            return
+        _check_rate(path, sound.samplerate)
+        promised_s = sound.frames / sound.samplerate
+        _check_length(path, promised_s, longest_s)
         _check_whole(path, sound.extra_info)
-        samples, fault = _gather(path, _blocks(sound), rate_hz, longest_s)
-    _check_promise(path, samples.size / rate_hz, frames / rate_hz, fault)
-    return samples, rate_hz
+        yield from _checked(path, _blocks(sound), sound.samplerate, promised_s, longest_s)
 
 
-def _from_ffmpeg(path: Path, longest_s: float) -> tuple[NDArray[np.float32], int]:
+def _from_ffmpeg(path: Path, longest_s: float) -> Iterator[tuple[int, Samples]]:
     try:
         with path.open("rb") as file, av.open(file, options={"format_whitelist": _FFMPEG_DEMUXERS}) as container:
             if not container.streams.audio:
@@ -120,24 +186,24 @@ def _from_ffmpeg(path: Path, longest_s: float) -> tuple[NDArray[np.float32], int
             rate_hz, promised_s = container.streams.audio[0].rate, _promised_s(path, container)
             _check_rate(path, rate_hz)
             _check_length(path, promised_s, longest_s)
-            samples, fault = _gather(path, _frames(container), rate_hz, longest_s)
-            _check_promise(path, samples.size / rate_hz, promised_s, fault)
-            return samples, rate_hz
+            yield from _checked(path, _frames(container), rate_hz, promised_s, longest_s)
     except (av.FFmpegError, ValueError) as error:
         raise UnusableAudio(path, "not_audio", f"does not decode as sound: {_words(error)}") from error
 
 
-def _gather(path: Path, blocks: Iterator[NDArray[np.float32]], rate_hz: int, longest_s: float) -> tuple[NDArray[np.float32], str]:
-    """Mono blocks joined, and what the decoder complained of where it stopped early."""
-    parts, count, fault = [np.zeros(0, np.float32)], 0, ""
+def _checked(
+    path: Path, blocks: Iterator[Samples], rate_hz: int, promised_s: float, longest_s: float
+) -> Iterator[tuple[int, Samples]]:
+    """The blocks; raises UnusableAudio where there are more than wanted, or fewer than the header promises."""
+    count, fault = 0, ""
     try:
         for block in blocks:
-            parts.append(block)
             count += block.size
             _check_length(path, count / rate_hz, longest_s)
+            yield rate_hz, block
     except (soundfile.SoundFileError, av.FFmpegError) as error:
         fault = _words(error)
-    return np.concatenate(parts), fault
+    _check_promise(path, count / rate_hz, promised_s, fault)
 
 
 def _blocks(sound: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:

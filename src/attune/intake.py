@@ -6,19 +6,20 @@ is kept once, and the corpus is written whole or not at all.
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from attune import splitting
-from attune.audio import UnusableAudio, check_audible, estimate_snr_db, read_audio, sound_digest
-from attune.dataset import SAMPLE_RATE_HZ, encode_flac, write_corpus
+from attune.audio import UnusableAudio, check_audible, check_length, estimate_snr_db, read_audio, read_pieces, sound_digest
+from attune.dataset import SAMPLE_RATE_HZ, Samples, encode_flac, write_corpus
 from attune.errors import DataError
 from attune.files import whole_folder
-from attune.layouts import Inventory, Recording, take_inventory
+from attune.layouts import Inventory, Recording, named, take_inventory
 from attune.params import SplitParams
 from attune.progress import track
 from attune.records import Condition, Rejection, Split, Utterance
@@ -26,7 +27,8 @@ from attune.records import Condition, Rejection, Split, Utterance
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _CONDITIONS: tuple[Condition, ...] = ("clean", "noisy")
 _GUESSED_NAMES = "speaker names of {} recording(s) were guessed from file names; where these name no people, "
-_NO_NAMES = "{} recording(s) name no speaker and are taken as one person's; where that is wrong, "
+_BY_SESSION = "{} recording(s) name no speaker and are dealt by session; where one person is in several sessions, "
+_BY_FILE = "{} recording(s) name no speaker and are dealt by file; where one person is in several files, "
 _NAME_SPEAKERS = "held-out scores are too good: use a folder for each person, or a manifest with a speaker column"
 
 
@@ -92,26 +94,42 @@ def metrics(report: IntakeReport) -> dict[str, Any]:
     }
 
 
-def _decode_all(recordings: tuple[Recording, ...], params: SplitParams) -> tuple[list[_Clip], list[Rejection]]:
-    """In the order given, on all cores: decoding, resampling and FLAC release Python's lock."""
+def _decode_all(recordings: Sequence[Recording], params: SplitParams) -> tuple[list[_Clip], list[Rejection]]:
+    """In the order given, on all cores: decoding, resampling and FLAC release Python's lock. A file's pieces go together."""
+    files = [list(group) for _, group in groupby(recordings, key=lambda r: r.path)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        decoded = pool.map(partial(_decode, params=params), recordings)
+        decoded = pool.map(partial(_decode, params=params), files)
         try:
-            outcomes = list(track(decoded, "recordings", len(recordings)))
+            outcomes = [o for outcome in track(decoded, "recordings", len(files)) for o in outcome]
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
     return [o for o in outcomes if isinstance(o, _Clip)], [o for o in outcomes if isinstance(o, Rejection)]
 
 
-def _decode(recording: Recording, params: SplitParams) -> _Clip | Rejection:
+def _decode(pieces: list[Recording], params: SplitParams) -> list[_Clip | Rejection]:
+    """The clips of one file: the whole, or the pieces that a list names."""
+    path = pieces[0].path
+    if pieces[0].start_s is None:
+        try:
+            found: list[Samples | UnusableAudio] = [read_audio(path, params.max_duration_s)]
+        except UnusableAudio as fault:
+            found = [fault]
+    else:
+        found = read_pieces(path, [(p.start_s or 0.0, p.end_s) for p in pieces], params.max_duration_s)
+    return [_checked(piece, samples, params) for piece, samples in zip(pieces, found, strict=True)]
+
+
+def _checked(recording: Recording, samples: Samples | UnusableAudio, params: SplitParams) -> _Clip | Rejection:
     try:
-        samples = read_audio(recording.path, params.max_duration_s)
+        if isinstance(samples, UnusableAudio):
+            raise samples
         check_audible(recording.path, samples, params.min_duration_s, params.silent_below_dbfs)
+        check_length(recording.path, samples, params.max_duration_s)
     except UnusableAudio as fault:
-        return Rejection(recording.source, fault.reason, fault.detail)
-    duration_s, snr_db = round(samples.size / SAMPLE_RATE_HZ, 4), round(estimate_snr_db(samples), 1)
-    return _Clip(recording, sound_digest(samples), encode_flac(samples), duration_s, snr_db)
+        return Rejection(named(recording), fault.reason, fault.detail)
+    snr_db = round(estimate_snr_db(samples), 1) if recording.snr_db is None else recording.snr_db
+    return _Clip(recording, sound_digest(samples), encode_flac(samples), round(samples.size / SAMPLE_RATE_HZ, 4), snr_db)
 
 
 def _without_doubles(clips: list[_Clip]) -> tuple[list[_Clip], list[Rejection]]:
@@ -127,7 +145,7 @@ def _without_doubles(clips: list[_Clip]) -> tuple[list[_Clip], list[Rejection]]:
 def _double(recording: Recording, kept: Recording) -> Rejection:
     differs = [name for name in ("speaker", "reference") if getattr(recording, name) not in (None, getattr(kept, name))]
     but = f", but has another {' and '.join(differs)}" if differs else ""
-    return Rejection(recording.source, "duplicate_sound", f"is the same sound as {kept.source}{but}")
+    return Rejection(named(recording), "duplicate_sound", f"is the same sound as {named(kept)}{but}")
 
 
 def _utterance(clip: _Clip, split: Split, noisy_below_snr_db: float) -> Utterance:
@@ -142,6 +160,10 @@ def _utterance(clip: _Clip, split: Split, noisy_below_snr_db: float) -> Utteranc
         duration_s=clip.duration_s,
         snr_db=clip.snr_db,
         reference=clip.recording.reference,
+        session=clip.recording.session,
+        start_s=clip.recording.start_s,
+        end_s=clip.recording.end_s,
+        tags=clip.recording.tags,
     )
 
 
@@ -149,7 +171,7 @@ def _report(
     inventory: Inventory, clips: list[_Clip], utterances: list[Utterance], rejected: list[Rejection], warnings: tuple[str, ...]
 ) -> IntakeReport:
     rules = Counter(clip.recording.speaker_from for clip in clips)
-    naming = [(rules["file_name"], _GUESSED_NAMES), (rules["unnamed"], _NO_NAMES)]
+    naming = [(rules["file_name"], _GUESSED_NAMES), (rules["session"], _BY_SESSION), (rules["recording"], _BY_FILE)]
     warnings += tuple(text.format(count) + _NAME_SPEAKERS for count, text in naming if count)
     return IntakeReport(
         tuple(utterances),

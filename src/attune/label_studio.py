@@ -7,7 +7,7 @@ Cancelled annotations do not count; of several the one changed last does. After 
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _SOUND_KEYS = ("audio", "audio_url", "url", "sound", "wav")
@@ -15,7 +15,7 @@ _UPLOAD_PREFIX = 9
 """Label Studio puts eight hex digits and a dash before the name of an uploaded file."""
 
 
-def is_task(value: object) -> bool:
+def is_task(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether `value` is one task of an export."""
     return isinstance(value, Mapping) and isinstance(value.get("data"), Mapping) and "annotations" in value
 

@@ -10,7 +10,8 @@ Who speaks, by the first of these rules that gives an answer (`Recording.speaker
 - `folder`: the folder below the last `clean`, `noisy` or `audio`, else the topmost one besides these:
   `clean/anna/x.wav`, `anna/clean/x.wav` and `anna/x.wav` are all anna's.
 - `file_name`: what stands before the first `_` or `-`, if there is a letter in it: `clean/anna_001.wav`.
-- `unnamed`: all the rest is one speaker of that name, so that it stays on one side of the split.
+- `session`: the row's session.
+- `recording`: the file itself, with all its pieces. Who speaks in several files may then be on two sides; `intake` warns of it.
 """
 
 import os
@@ -27,7 +28,7 @@ from attune import manifests
 from attune.errors import DataError
 from attune.records import Condition, Rejection
 
-SpeakerRule = Literal["manifest", "folder", "file_name", "unnamed"]
+SpeakerRule = Literal["manifest", "folder", "file_name", "session", "recording"]
 
 _AUDIO = frozenset([".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff"])
 _CONTAINERS = frozenset({"clean", "noisy", "audio", "clips", "wav", "wavs"})
@@ -67,6 +68,13 @@ class Inventory:
     empty_transcripts: int
 
 
+def named(recording: Recording) -> str:
+    """The recording as people are told of it: its source, and of a piece the seconds."""
+    if recording.start_s is None:
+        return recording.source
+    return f"{recording.source} from {recording.start_s:g} s" + (f" to {recording.end_s:g} s" if recording.end_s else "")
+
+
 def take_inventory(raw: Path) -> Inventory:
     """The recordings below `raw`, ordered by source. Raises DataError if the folder is missing or has none."""
     if not raw.is_dir():
@@ -88,7 +96,7 @@ def take_inventory(raw: Path) -> Inventory:
 
 def _recording(source: str, path: Path, entry: manifests.Entry | None, written: str | None) -> Recording:
     row = entry or manifests.Entry(source, None, None, "")
-    speaker, rule = _speaker(source, row.speaker)
+    speaker, rule = _speaker(source, row.speaker, row.session)
     text = written if row.text is None and row.start_s is None else row.text
     reference = " ".join(text.split()) if text else ""
     condition = row.condition or _condition(source)
@@ -97,7 +105,7 @@ def _recording(source: str, path: Path, entry: manifests.Entry | None, written: 
     )  # fmt: skip
 
 
-def _speaker(source: str, given: str | None) -> tuple[str, SpeakerRule]:
+def _speaker(source: str, given: str | None, session: str | None) -> tuple[str, SpeakerRule]:
     if given:
         return _key(given), "manifest"
     *folders, name = source.split("/")
@@ -106,7 +114,9 @@ def _speaker(source: str, given: str | None) -> tuple[str, SpeakerRule]:
     if above:
         return _key((folders[last + 1 :] or above)[0]), "folder"
     prefix = re.match(r"[^_-]*[^\W\d_][^_-]*(?=[_-])", name)
-    return (_key(prefix.group().strip()), "file_name") if prefix else ("unnamed", "unnamed")
+    if prefix:
+        return _key(prefix.group().strip()), "file_name"
+    return (_key(session), "session") if session else (_key(source), "recording")
 
 
 def _condition(source: str) -> Condition | None:

@@ -4,7 +4,8 @@
 is called agreement.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Split = Literal["train", "validation", "test"]
@@ -30,6 +31,13 @@ class Utterance:
     snr_db: float | None
     reference: str | None
     """A human's text as it was given; None where nobody wrote one."""
+    session: str | None = None
+    """What was recorded in one go, as a list says."""
+    start_s: float | None = None
+    end_s: float | None = None
+    """Which piece of its source it is; both None for the whole."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What a list says of it beyond that, by the list's column names."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"errors", "records"},
     {"params", "files", "progress", "dataset", "audio", "text", "workcache", "lineage"},
     {
-        "splitting", "intake", "layouts", "manifests", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding",
+        "splitting", "intake", "layouts", "manifests", "label_studio", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding",
         "lexicon_decoding",
     },
     {"devices", "checkpoints"},

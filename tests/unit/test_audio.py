@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from attune.audio import UnusableAudio, check_audible, estimate_snr_db, read_audio, sound_digest
+from attune.audio import UnusableAudio, check_audible, estimate_snr_db, read_audio, sound_digest, stream_audio
 from attune.dataset import encode_flac
 
 RATE = 16_000
@@ -196,3 +196,23 @@ def test_the_snr_estimate_is_within_two_db(snr_db: float, slope: float) -> None:
 @pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.ones(100, np.float32), np.ones(1, np.float32)])
 def test_the_snr_of_nothing_is_a_finite_number(samples: np.ndarray) -> None:
     assert -10 <= estimate_snr_db(samples) <= 60
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100])
+def test_a_long_file_comes_in_blocks_that_are_the_whole(tmp_path: Path, rate_hz: int) -> None:
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "x.flac", 0.1 * rng.standard_normal((40 * rate_hz, 2)), rate_hz)
+    whole, blocks = read_audio(tmp_path / "x.flac"), list(stream_audio(tmp_path / "x.flac"))
+    assert len(blocks) > 3
+    assert max(block.size for block in blocks) < 20 * 16_000
+    assert np.concatenate(blocks).size == whole.size
+    assert np.abs(np.concatenate(blocks) - whole).max() < 1e-4
+
+
+def test_what_stands_before_the_fault_is_given_before_it_is_told(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.flac", 0.1 * np.random.default_rng(0).standard_normal(60 * 16_000), 16_000)
+    (tmp_path / "x.flac").write_bytes((tmp_path / "x.flac").read_bytes()[:-500_000])
+    blocks = stream_audio(tmp_path / "x.flac")
+    assert next(blocks).size
+    with pytest.raises(UnusableAudio, match="truncated"):
+        list(blocks)

@@ -149,7 +149,7 @@ def test_guessed_speakers_are_warned_of(raw: Path) -> None:
     record(raw / "1.wav", tone(800))
     text = "\n".join(prepare(raw).warnings)
     assert "1 recording(s) were guessed" in text
-    assert "1 recording(s) name no speaker" in text
+    assert "1 recording(s) name no speaker and are dealt by file" in text
 
 
 def test_nothing_usable_says_why(tmp_path: Path) -> None:
@@ -174,3 +174,47 @@ def test_recordings_are_never_replaced_by_the_corpus(raw: Path, prepared: str) -
     with pytest.raises(DataError, match="apart"):
         prepare_corpus(raw, raw.parent / prepared, params())
     assert (raw / "clean/anna/0.wav").exists()
+
+
+def test_pieces_of_a_long_recording_become_utterances_of_their_own(raw: Path) -> None:
+    day = np.concatenate([tone(300 + 40 * n, 1.0) for n in range(12)])
+    record(raw / "day.flac", day)
+    spans = [(0, 1, "dora"), (1, 2.5, "emil"), (3, 3.05, "dora"), (4, 9, "dora"), (11, 13, "emil"), (20, 21, "dora")]
+    row = '{{"audio": "day.flac", "start": {}, "end": {}, "speaker": "{}", "text": "t{}", "mic": "lapel"}}'
+    (raw / "pieces.jsonl").write_text("\n".join(row.format(*span, span[0]) for span in spans))
+    found = [u for u in prepare(raw).utterances if u.source == "day.flac"]
+    assert [(u.start_s, u.end_s, u.speaker, u.reference, dict(u.tags)) for u in found] == [
+        (0.0, 1.0, "dora", "t0", {"mic": "lapel"}),
+        (1.0, 2.5, "emil", "t1", {"mic": "lapel"}),
+    ]
+    sounds = Sounds(raw.parent / "prepared")
+    assert np.abs(sounds[found[1].id] - day[RATE : int(2.5 * RATE)]).max() < 1e-4
+    assert rejected(raw) == {
+        "day.flac from 3 s to 3.05 s": "too_short",
+        "day.flac from 4 s to 9 s": "too_long",
+        "day.flac from 11 s to 13 s": "outside",
+        "day.flac from 20 s to 21 s": "outside",
+    }
+
+
+def test_a_damaged_recording_gives_the_pieces_before_the_damage(raw: Path) -> None:
+    record(raw / "day.flac", 0.1 * np.random.default_rng(0).standard_normal(60 * RATE).astype(np.float32))
+    (raw / "day.flac").write_bytes((raw / "day.flac").read_bytes()[:-400_000])
+    rows = [f'{{"audio": "day.flac", "start": {a}, "end": {a + 1}, "speaker": "dora", "text": "t"}}' for a in (1, 58)]
+    (raw / "pieces.jsonl").write_text("\n".join(rows))
+    assert [u.start_s for u in prepare(raw).utterances if u.source == "day.flac"] == [1.0]
+    assert rejected(raw) == {"day.flac from 58 s to 59 s": "truncated"}
+
+
+def test_where_nobody_is_named_sessions_and_then_files_are_dealt(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    for n in range(12):
+        record(raw / f"{n}.wav", tone(200 + 30 * n))
+    (raw / "list.csv").write_text("path,text,session\n" + "".join(f"{n}.wav,hello,day {n // 2}\n" for n in range(8)))
+    report = prepare(raw)
+    assert report.speaker_from == {"session": 8, "recording": 4}
+    sides: dict[str, set[str]] = {}
+    for utterance in report.utterances:
+        sides.setdefault(utterance.speaker, set()).add(utterance.split)
+    assert len(sides) == 8
+    assert all(len(side) == 1 for side in sides.values())

@@ -39,8 +39,8 @@ def reasons(inventory: Inventory) -> dict[str, str]:
         ("Clean/李 明/x.wav", "李 明", "folder"),
         ("clean/anna_01.wav", "anna", "file_name"),
         ("anna-1_x.wav", "anna", "file_name"),
-        ("0_george_0.wav", "unnamed", "unnamed"),
-        ("audio/001.wav", "unnamed", "unnamed"),
+        ("0_george_0.wav", "0_george_0.wav", "recording"),
+        ("audio/001.wav", "audio/001.wav", "recording"),
     ],
 )
 def test_the_path_tells_who_speaks(tmp_path: Path, name: str, speaker: str, rule: str) -> None:
