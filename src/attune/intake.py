@@ -8,25 +8,27 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from attune import splitting
-from attune.audio import UnusableAudio, check_audible, check_length, estimate_snr_db, read_audio, read_pieces, sound_digest
+from attune.audio import UnusableAudio, check_audible, check_length, estimate_snr_db, read_audio, read_pieces, sound_digest, stream_audio
 from attune.dataset import SAMPLE_RATE_HZ, Samples, encode_flac, write_corpus
 from attune.errors import DataError
 from attune.files import whole_folder
 from attune.layouts import Inventory, Recording, named, take_inventory
 from attune.params import SplitParams
 from attune.progress import track
+from attune.voice_activity import cut_at_pauses, speech_share
 from attune.records import Condition, Rejection, Split, Utterance
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _CONDITIONS: tuple[Condition, ...] = ("clean", "noisy")
 _GUESSED_NAMES = "speaker names of {} recording(s) were guessed from file names; where these name no people, "
+_WITHOUT_TIMES = "it is cut into pieces, whose words its transcript does not tell; list pieces with start, end and text instead"
 _BY_SESSION = "{} recording(s) name no speaker and are dealt by session; where one person is in several sessions, "
 _BY_FILE = "{} recording(s) name no speaker and are dealt by file; where one person is in several files, "
 _NAME_SPEAKERS = "held-out scores are too good: use a folder for each person, or a manifest with a speaker column"
@@ -53,6 +55,7 @@ class _Clip:
     flac: bytes
     duration_s: float
     snr_db: float
+    speech_share: float | None
 
 
 def prepare_corpus(raw: Path, prepared: Path, params: SplitParams) -> IntakeReport:
@@ -108,16 +111,34 @@ def _decode_all(recordings: Sequence[Recording], params: SplitParams) -> tuple[l
 
 
 def _decode(pieces: list[Recording], params: SplitParams) -> list[_Clip | Rejection]:
-    """The clips of one file: the whole, or the pieces that a list names."""
-    path = pieces[0].path
-    if pieces[0].start_s is None:
-        try:
-            found: list[Samples | UnusableAudio] = [read_audio(path, params.max_duration_s)]
-        except UnusableAudio as fault:
-            found = [fault]
-    else:
-        found = read_pieces(path, [(p.start_s or 0.0, p.end_s) for p in pieces], params.max_duration_s)
-    return [_checked(piece, samples, params) for piece, samples in zip(pieces, found, strict=True)]
+    """The clips of one file: the whole, the pieces that a list names, or those between its pauses where it is too long."""
+    first = pieces[0]
+    if first.start_s is not None:
+        spans = [(p.start_s or 0.0, p.end_s) for p in pieces]
+        found = read_pieces(first.path, spans, params.max_duration_s)
+        return [_checked(piece, samples, params) for piece, samples in zip(pieces, found, strict=True)]
+    try:
+        return [_checked(first, read_audio(first.path, params.max_duration_s), params)]
+    except UnusableAudio as fault:
+        if fault.reason == "too_long" and params.cut_long_to_s is not None:
+            return _cut(first, params, params.cut_long_to_s)
+        return [Rejection(first.source, fault.reason, fault.detail)]
+
+
+def _cut(recording: Recording, params: SplitParams, longest_s: float) -> list[_Clip | Rejection]:
+    """Nobody knows which words of its transcript belong to which piece, so they have none."""
+    clips: list[_Clip | Rejection] = []
+    try:
+        for piece in cut_at_pauses(stream_audio(recording.path), longest_s):
+            start_s, end_s = round(piece.start_s, 3), round(piece.start_s + piece.samples.size / SAMPLE_RATE_HZ, 3)
+            clips.append(_checked(replace(recording, start_s=start_s, end_s=end_s, reference=None), piece.samples, params))
+    except UnusableAudio as fault:
+        clips.append(Rejection(recording.source, fault.reason, fault.detail))
+    if not clips:
+        return [Rejection(recording.source, "no_speech", "nobody speaks in it")]
+    if recording.reference is not None:
+        clips.append(Rejection(recording.source, "transcript_without_times", _WITHOUT_TIMES))
+    return clips
 
 
 def _checked(recording: Recording, samples: Samples | UnusableAudio, params: SplitParams) -> _Clip | Rejection:
@@ -128,8 +149,12 @@ def _checked(recording: Recording, samples: Samples | UnusableAudio, params: Spl
         check_length(recording.path, samples, params.max_duration_s)
     except UnusableAudio as fault:
         return Rejection(named(recording), fault.reason, fault.detail)
+    share = round(speech_share(samples), 3) if params.min_speech_share > 0 else None
+    if share is not None and share < params.min_speech_share:
+        return Rejection(named(recording), "little_speech", f"{share:.0%} of it is speech; {params.min_speech_share:.0%} are wanted")
     snr_db = round(estimate_snr_db(samples), 1) if recording.snr_db is None else recording.snr_db
-    return _Clip(recording, sound_digest(samples), encode_flac(samples), round(samples.size / SAMPLE_RATE_HZ, 4), snr_db)
+    duration_s = round(samples.size / SAMPLE_RATE_HZ, 4)
+    return _Clip(recording, sound_digest(samples), encode_flac(samples), duration_s, snr_db, share)
 
 
 def _without_doubles(clips: list[_Clip]) -> tuple[list[_Clip], list[Rejection]]:
@@ -159,6 +184,7 @@ def _utterance(clip: _Clip, split: Split, noisy_below_snr_db: float) -> Utteranc
         split=split,
         duration_s=clip.duration_s,
         snr_db=clip.snr_db,
+        speech_share=clip.speech_share,
         reference=clip.recording.reference,
         session=clip.recording.session,
         start_s=clip.recording.start_s,

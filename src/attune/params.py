@@ -67,12 +67,16 @@ class SplitParams(_Section):
     noisy_below_snr_db: Annotated[float, Field(ge=-20, le=100)]
     min_duration_s: Annotated[float, Field(ge=0.1)]
     max_duration_s: Annotated[float, Field(gt=0, le=3600)]
+    cut_long_to_s: Annotated[float, Field(ge=1, le=30)] | None
     silent_below_dbfs: Annotated[float, Field(le=0)]
+    min_speech_share: Share
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.min_duration_s >= self.max_duration_s:
             raise ValueError(f"min_duration_s ({self.min_duration_s:g}) must be below max_duration_s ({self.max_duration_s:g})")
+        if self.cut_long_to_s is not None and not self.min_duration_s < self.cut_long_to_s <= self.max_duration_s:
+            raise ValueError(f"cut_long_to_s ({self.cut_long_to_s:g}) must lie between min_duration_s and max_duration_s")
         both = set(self.test_speakers) & set(self.validation_speakers)
         if both:
             raise ValueError(f"test_speakers and validation_speakers both name {sorted(both)}; a speaker has one side")

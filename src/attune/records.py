@@ -36,6 +36,8 @@ class Utterance:
     start_s: float | None = None
     end_s: float | None = None
     """Which piece of its source it is; both None for the whole."""
+    speech_share: float | None = None
+    """Share of the time in which somebody speaks, 0 to 1; None where it was not measured."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What a list says of it beyond that, by the list's column names."""
 

@@ -19,7 +19,7 @@ RATE = 16_000
 
 def params(**changes: Any) -> SplitParams:
     shares = {"train": 0.6, "validation": 0.2, "test": 0.2}
-    return split_params(**{"shares": shares, "min_duration_s": 0.1, "max_duration_s": 2.0, **changes})
+    return split_params(**{"shares": shares, "min_duration_s": 0.1, "max_duration_s": 2.0, "cut_long_to_s": None, **changes})
 
 
 def tone(pitch_hz: float, seconds: float = 0.5) -> np.ndarray:
@@ -218,3 +218,25 @@ def test_where_nobody_is_named_sessions_and_then_files_are_dealt(tmp_path: Path)
         sides.setdefault(utterance.speaker, set()).add(utterance.split)
     assert len(sides) == 8
     assert all(len(side) == 1 for side in sides.values())
+
+
+def test_a_long_recording_is_cut_at_its_pauses(raw: Path) -> None:
+    synthesizer, texts = Synthesizer(), sentences("everyday", 3)
+    spoken = [synthesizer.speak(next(texts), Voice("en-us+m1", 160, 50), RATE) for _ in range(6)]
+    day = np.concatenate([np.pad(0.7 * speech / np.abs(speech).max(), (0, RATE)) for speech in spoken])
+    record(raw / "visit/day.wav", day)
+    (raw / "visit/day.txt").write_text("what was said all day")
+    record(raw / "visit/hush.wav", 1e-2 * np.random.default_rng(0).standard_normal(6 * RATE))
+    report = prepare(raw, max_duration_s=5.0, cut_long_to_s=5.0)
+    pieces = [u for u in report.utterances if u.source == "visit/day.wav"]
+    assert len(pieces) >= 3
+    assert {(u.speaker, u.reference) for u in pieces} == {("visit", None)}
+    assert all(u.end_s is not None and u.start_s is not None and 0 < u.end_s - u.start_s <= 5 for u in pieces)
+    assert rejected(raw) == {"visit/day.wav": "transcript_without_times", "visit/hush.wav": "no_speech"}
+
+
+def test_recordings_with_little_speech_are_rejected_where_that_is_asked_for(raw: Path) -> None:
+    speech = Synthesizer().speak("good morning how are you", Voice("en-us+m1", 160, 50), RATE)
+    record(raw / "dora/speech.wav", 0.7 * speech / np.abs(speech).max())
+    report = prepare(raw, min_speech_share=0.5)
+    assert [(u.source, u.speech_share) for u in report.utterances] == [("dora/speech.wav", pytest.approx(1.0, abs=0.3))]

@@ -1,0 +1,75 @@
+"""Where people speak in a recording, and where to cut a long one: in its pauses.
+
+Speech is found by Silero VAD (https://github.com/snakers4/silero-vad), the model that faster-whisper carries.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from attune.dataset import SAMPLE_RATE_HZ, Samples
+
+_PAUSE_MS = 300
+_MARGIN_MS = 150
+_LONGEST_GAP_S = 1.0
+_WINDOW_S = 300
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a recording with speech in it; `start_s` counts from the recording's beginning."""
+
+    start_s: float
+    samples: Samples
+
+
+def speech_share(samples: Samples) -> float:
+    """The share of the time in which somebody speaks, 0 to 1."""
+    return sum(end - start for start, end in _speech(samples, None)) / samples.size if samples.size else 0.0
+
+
+def cut_at_pauses(blocks: Iterable[Samples], longest_s: float) -> Iterator[Piece]:
+    """The spoken parts of a 16 kHz recording that comes in blocks, each at most `longest_s`, cut where nobody speaks.
+
+    Parts less than a second apart stay together as long as they fit. Speech that goes on for longer without a pause is cut
+    where it is weakest. Memory is that of five minutes of sound, whatever the length.
+    """
+    position, kept, window = 0, np.zeros(0, np.float32), _WINDOW_S * SAMPLE_RATE_HZ
+    for block in blocks:
+        kept = np.concatenate([kept, block])
+        while kept.size > window:
+            spans = _joined(_speech(kept[:window], longest_s), longest_s) or [(window, window)]
+            goes_on = spans.pop() if spans[-1][0] > 0 else (spans[-1][1], 0)  # the last may reach beyond what was looked at
+            yield from _pieces(spans, kept, position)
+            kept, position = kept[goes_on[0] :], position + goes_on[0]
+    yield from _pieces(_joined(_speech(kept, longest_s), longest_s), kept, position)
+
+
+def _pieces(spans: Iterable[tuple[int, int]], samples: Samples, position: int) -> Iterator[Piece]:
+    for start, end in spans:
+        yield Piece((position + start) / SAMPLE_RATE_HZ, samples[start:end].copy())
+
+
+def _joined(spans: list[tuple[int, int]], longest_s: float) -> list[tuple[int, int]]:
+    """Neighbours put together where the pause is short and both fit into one piece."""
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        near = joined and start - joined[-1][1] <= _LONGEST_GAP_S * SAMPLE_RATE_HZ
+        if near and end - joined[-1][0] <= longest_s * SAMPLE_RATE_HZ:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _speech(samples: Samples, longest_s: float | None) -> list[tuple[int, int]]:
+    """First and last sample of each stretch of speech, with a margin on both sides."""
+    from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+    options = VadOptions(
+        max_speech_duration_s=float("inf") if longest_s is None else longest_s,
+        min_silence_duration_ms=_PAUSE_MS,
+        speech_pad_ms=_MARGIN_MS,
+    )
+    return [(int(s["start"]), int(s["end"])) for s in get_speech_timestamps(samples, options)] if samples.size else []
