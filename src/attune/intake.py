@@ -15,15 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from attune import splitting
-from attune.audio import UnusableAudio, check_audible, check_length, estimate_snr_db, read_audio, read_pieces, sound_digest, stream_audio
+from attune.audio import (
+    UnusableAudio,
+    check_audible,
+    check_length,
+    estimate_snr_db,
+    read_audio,
+    read_pieces,
+    sound_digest,
+    stream_audio,
+)
 from attune.dataset import SAMPLE_RATE_HZ, Samples, encode_flac, write_corpus
 from attune.errors import DataError
 from attune.files import whole_folder
 from attune.layouts import Inventory, Recording, named, take_inventory
 from attune.params import SplitParams
 from attune.progress import track
-from attune.voice_activity import cut_at_pauses, speech_share
 from attune.records import Condition, Rejection, Split, Utterance
+from attune.voice_activity import cut_at_pauses, speech_share
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _CONDITIONS: tuple[Condition, ...] = ("clean", "noisy")
@@ -151,7 +160,9 @@ def _checked(recording: Recording, samples: Samples | UnusableAudio, params: Spl
         return Rejection(named(recording), fault.reason, fault.detail)
     share = round(speech_share(samples), 3) if params.min_speech_share > 0 else None
     if share is not None and share < params.min_speech_share:
-        return Rejection(named(recording), "little_speech", f"{share:.0%} of it is speech; {params.min_speech_share:.0%} are wanted")
+        return Rejection(
+            named(recording), "little_speech", f"{share:.0%} of it is speech; {params.min_speech_share:.0%} are wanted"
+        )
     snr_db = round(estimate_snr_db(samples), 1) if recording.snr_db is None else recording.snr_db
     duration_s = round(samples.size / SAMPLE_RATE_HZ, 4)
     return _Clip(recording, sound_digest(samples), encode_flac(samples), duration_s, snr_db, share)

@@ -19,8 +19,8 @@ LAYERS: list[set[str]] = [
     {"errors", "records"},
     {"params", "files", "progress", "dataset", "audio", "text", "workcache", "lineage"},
     {
-        "splitting", "intake", "layouts", "manifests", "label_studio", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding",
-        "lexicon_decoding",
+        "splitting", "intake", "layouts", "manifests", "label_studio", "voice_activity", "scoring", "significance", "selection",
+        "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
     {"devices", "checkpoints"},
     {"recognizers", "correctors", "finetuning", "export"},

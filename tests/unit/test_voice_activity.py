@@ -20,9 +20,8 @@ def spoken() -> list[np.ndarray]:
 
 def with_pauses(spoken: list[np.ndarray], pause_s: float, times: int = 1) -> np.ndarray:
     hush = 1e-4 * np.random.default_rng(0).standard_normal(int(pause_s * RATE))
-    return np.concatenate([part for speech in spoken * times for part in (0.7 * speech / np.abs(speech).max(), hush)]).astype(
-        np.float32
-    )
+    parts = [part for speech in spoken * times for part in (0.7 * speech / np.abs(speech).max(), hush)]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def test_speech_is_told_from_silence_and_noise(spoken: list[np.ndarray]) -> None:
