@@ -8,6 +8,8 @@ from attune.commandline import one_line
 from attune.files import write_json
 from attune.intake import IntakeReport, metrics, prepare_corpus
 from attune.params import load_params
+from attune.soundcache import SoundCache
+from attune.workcache import WorkCache
 from stages._run import FILE, FOLDER, stage
 
 
@@ -18,7 +20,7 @@ from stages._run import FILE, FOLDER, stage
 @click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(raw: Path, prepared: Path, metrics_file: Path, params_file: Path) -> None:
     """Writes 16 kHz mono shards, utterances.jsonl and rejected.jsonl, and the figures."""
-    report = prepare_corpus(raw, prepared, load_params(params_file).split_clean_noisy)
+    report = prepare_corpus(raw, prepared, load_params(params_file).split_clean_noisy, WorkCache(), SoundCache())
     write_json(metrics_file, metrics(report))
     for warning in report.warnings:
         click.echo(one_line(f"split_clean_noisy: warning: {warning}"), err=True)

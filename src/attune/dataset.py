@@ -1,13 +1,15 @@
 """The prepared corpus: `utterances.jsonl`, and the sound as FLAC inside Parquet shards.
 
 Ten thousand clips are a few files for DVC, and any Parquet reader gets at them. A shard holds the recordings of
-some speakers, chosen by a hash of the speaker's name, so that one more speaker changes one shard.
+some speakers, chosen by a hash of the speaker's name, so that one more speaker changes one shard; where that would
+hold more than an hour (about 60 MB), it is parted in two.
 """
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +22,11 @@ from attune.files import read_jsonl, write_jsonl
 from attune.records import Rejection, Utterance
 
 SAMPLE_RATE_HZ = 16_000
-_SHARDS = 8
+_SHARD_S = 3600
+_FIRST_BITS = 3
+_HASH_BITS = 16
 _ROW_GROUP = 64
+_SCHEMA = pa.schema([("id", pa.string()), ("audio", pa.binary())])
 UTTERANCES, _REJECTED = "utterances.jsonl", "rejected.jsonl"
 
 Samples = NDArray[np.float32]
@@ -34,16 +39,41 @@ def encode_flac(samples: Samples) -> bytes:
     return buffer.getvalue()
 
 
-def write_corpus(folder: Path, utterances: Iterable[Utterance], flac: Mapping[str, bytes], rejected: Iterable[Rejection]) -> None:
-    """Writes the lists, sorted, and the shards. `flac` maps utterance ids to encoded sound."""
-    ordered = sorted(utterances, key=lambda u: (u.source, u.id))
+class Encoded(Protocol):
+    """FLAC by utterance id."""
+
+    def __getitem__(self, utterance_id: str, /) -> bytes: ...
+
+
+def write_corpus(folder: Path, utterances: Iterable[Utterance], flac: Encoded, rejected: Iterable[Rejection]) -> None:
+    """Writes the lists, sorted, and the shards, a few clips in memory at a time."""
+    ordered = sorted(utterances, key=lambda u: (u.source, u.start_s or 0.0, u.id))
     write_jsonl(folder / UTTERANCES, ordered)
     write_jsonl(folder / _REJECTED, sorted(rejected, key=lambda r: (r.source, r.reason)))
-    for shard in range(_SHARDS):
-        rows = [u for u in ordered if _shard_of(u.speaker) == shard]
-        if rows:
-            table = pa.table({"id": [u.id for u in rows], "audio": pa.array([flac[u.id] for u in rows], pa.binary())})
-            pq.write_table(table, folder / f"audio-{shard:02d}.parquet", row_group_size=_ROW_GROUP, compression="none")
+    for name, rows in _shards(ordered, ""):
+        with pq.ParquetWriter(folder / f"audio-{name}.parquet", _SCHEMA, compression="none") as writer:
+            for start in range(0, len(rows), _ROW_GROUP):
+                group = rows[start : start + _ROW_GROUP]
+                columns = {"id": [u.id for u in group], "audio": [flac[u.id] for u in group]}
+                writer.write_table(pa.table(columns, schema=_SCHEMA))
+
+
+def _shards(rows: list[Utterance], prefix: str) -> Iterator[tuple[str, list[Utterance]]]:
+    """The rows whose hash bits begin with `prefix`, parted by the next bit as long as they are too much for one file.
+
+    The speaker's bits come first, then the utterance's, so that what is new changes the shards of its speaker only.
+    """
+    much = len(rows) > 1 and sum(u.duration_s for u in rows) > _SHARD_S
+    if rows and len(prefix) >= _FIRST_BITS and (not much or len(prefix) == 2 * _HASH_BITS):
+        yield prefix, rows
+    elif rows:
+        for bit in "01":
+            yield from _shards([u for u in rows if _bits(u)[len(prefix)] == bit], prefix + bit)
+
+
+def _bits(utterance: Utterance) -> str:
+    hashed = (hashlib.sha256(name.encode()).digest() for name in (utterance.speaker, utterance.id))
+    return "".join(f"{int.from_bytes(digest[:2], 'big'):0{_HASH_BITS}b}" for digest in hashed)
 
 
 def read_utterances(folder: Path) -> list[Utterance]:
@@ -72,7 +102,3 @@ class Sounds:
             raise DataError(f"{self._folder} has no sound for utterance {utterance_id}; run: dvc repro split_clean_noisy")
         samples, _ = soundfile.read(io.BytesIO(self._flac[utterance_id]), dtype="float32")
         return np.asarray(samples, dtype=np.float32)
-
-
-def _shard_of(speaker: str) -> int:
-    return hashlib.sha256(speaker.encode()).digest()[0] % _SHARDS

@@ -17,9 +17,10 @@ from closure import ROOT, closure, direct_imports
 STAGES = ["split_clean_noisy", "stt_baseline", "llm_gold", "select_errors", "train", "evaluate", "convert_ct2"]
 LAYERS: list[set[str]] = [
     {"errors", "records"},
-    {"params", "files", "progress", "dataset", "audio", "text", "workcache", "lineage"},
+    {"params", "files", "progress", "dataset", "audio", "text", "workcache", "soundcache", "lineage"},
     {
-        "splitting", "intake", "layouts", "manifests", "label_studio", "voice_activity", "scoring", "significance", "selection",
+        "splitting", "intake", "clips", "layouts", "manifests", "label_studio", "voice_activity", "scoring", "significance",
+        "selection",
         "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
     {"devices", "checkpoints"},

@@ -1,5 +1,6 @@
 """The prepared corpus is what was put in, in few files that change little."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,20 @@ def test_an_unknown_id_says_which_stage_to_run(tmp_path: Path) -> None:
     write(tmp_path / "c", ["anna"])
     with pytest.raises(DataError, match=r"nobody.*dvc repro split_clean_noisy"):
         Sounds(tmp_path / "c")["nobody"]
+
+
+def test_a_shard_of_more_than_an_hour_is_parted_and_the_others_stay(tmp_path: Path) -> None:
+    people = [f"person {n}" for n in range(12)]
+    write(tmp_path / "before", people)
+    (tmp_path / "after").mkdir()
+    long = [replace(utterance(f"long{n}", "person 3"), duration_s=600.0) for n in range(20)]
+    utterances = [utterance(f"{speaker}{n}", speaker) for speaker in people for n in range(3)]
+    flac = {u.id: encode_flac(samples(hash(u.id) % 99)) for u in [*utterances, *long]}
+    write_corpus(tmp_path / "after", [*utterances, *long], flac, [])
+    before, after = ({p.name: p.read_bytes() for p in (tmp_path / c).glob("*.parquet")} for c in ("before", "after"))
+    assert len(before.keys() - after.keys()) == 1
+    assert all(after[name] == content for name, content in before.items() if name in after)
+    by_id = {u.id: u.duration_s for u in [*utterances, *long]}
+    for shard in (tmp_path / "after").glob("*.parquet"):
+        assert sum(by_id[i] for i in pq.read_table(shard)["id"].to_pylist()) <= 3600
+    assert len(Sounds(tmp_path / "after")["long7"]) == 1600

@@ -9,12 +9,16 @@ import pytest
 import soundfile
 from shipped import split_params
 
+from attune import clips
+from attune.audio import read_audio
 from attune.dataset import Sounds, read_rejected, read_utterances
 from attune.demo.grammar import sentences
 from attune.demo.voices import Synthesizer, Voice
 from attune.errors import DataError
 from attune.intake import IntakeReport, metrics, prepare_corpus
 from attune.params import SplitParams
+from attune.soundcache import SoundCache
+from attune.workcache import WorkCache
 
 RATE = 16_000
 
@@ -43,8 +47,12 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "raw"
 
 
-def prepare(raw: Path, **changes: Any) -> IntakeReport:
-    return prepare_corpus(raw, raw.parent / "prepared", params(**changes))
+def prepare(raw: Path, prepared: str = "prepared", **changes: Any) -> IntakeReport:
+    cache = WorkCache(raw.parent / "cache")
+    try:
+        return prepare_corpus(raw, raw.parent / prepared, params(**changes), cache, SoundCache(raw.parent / "sounds"))
+    finally:
+        cache.close()
 
 
 def rejected(raw: Path) -> dict[str, str]:
@@ -168,13 +176,13 @@ def test_a_refused_folder_leaves_the_last_corpus_alone(raw: Path) -> None:
     with pytest.raises(DataError):
         prepare(raw, test_speakers=("zoe",))
     assert sorted((raw.parent / "prepared").iterdir()) == before
-    assert sorted(p.name for p in raw.parent.iterdir()) == ["prepared", "raw"]
+    assert sorted(p.name for p in raw.parent.iterdir()) == ["cache", "prepared", "raw", "sounds"]
 
 
 @pytest.mark.parametrize("prepared", ["raw", "raw/prepared", "."])
 def test_recordings_are_never_replaced_by_the_corpus(raw: Path, prepared: str) -> None:
     with pytest.raises(DataError, match="apart"):
-        prepare_corpus(raw, raw.parent / prepared, params())
+        prepare(raw, prepared)
     assert (raw / "clean/anna/0.wav").exists()
 
 
@@ -245,3 +253,30 @@ def test_recordings_with_little_speech_are_rejected_where_that_is_asked_for(raw:
     shares = {u.source: u.speech_share for u in prepare(raw, min_speech_share=0.5).utterances}
     assert shares == {f"{speaker}/speech.wav": pytest.approx(0.9, abs=0.2) for speaker in ("dora", "emil")}
     assert set(rejected(raw).values()) == {"little_speech"}
+
+
+def test_a_file_is_decoded_once_however_often_the_corpus_is_made(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (raw / "clean/anna/bad.wav").write_text("no sound")
+    first = prepare(raw)
+    decoded: list[str] = []
+
+    def counted(path: Path, longest_s: float) -> np.ndarray:
+        decoded.append(path.name)
+        return read_audio(path, longest_s)
+
+    monkeypatch.setattr(clips, "read_audio", counted)
+    record(raw / "noisy/dora/new.wav", tone(900))
+    (raw / "clean/anna/0.txt").write_text("hello")
+    second = prepare(raw)
+    assert decoded == ["new.wav"]
+    assert {u.id for u in first.utterances} < {u.id for u in second.utterances}
+    assert [u.reference for u in second.utterances if u.source == "clean/anna/0.wav"] == ["hello"]
+    assert rejected(raw) == {"clean/anna/bad.wav": "not_audio"}
+    prepare(raw, min_duration_s=0.2)
+    assert len(decoded) == 12
+
+
+def test_sound_that_was_cleared_from_the_cache_is_decoded_again(raw: Path) -> None:
+    first = prepare(raw)
+    shutil.rmtree(raw.parent / "sounds")
+    assert prepare(raw) == first

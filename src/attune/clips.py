@@ -1,0 +1,181 @@
+"""The clips of a file: the whole, the pieces that a list names, or what stands between the pauses of a long recording.
+
+Each is checked, measured and encoded once: what a file gives is kept under the digest of its content, so that a killed
+run goes on, and a grown corpus costs what is new. Memory holds the facts of clips, not their sound.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from attune.audio import (
+    UnusableAudio,
+    check_audible,
+    check_length,
+    estimate_snr_db,
+    read_audio,
+    read_pieces,
+    sound_digest,
+    stream_audio,
+)
+from attune.dataset import SAMPLE_RATE_HZ, Samples, encode_flac
+from attune.layouts import Recording, named
+from attune.params import SplitParams
+from attune.progress import track
+from attune.records import Rejection
+from attune.soundcache import SoundCache
+from attune.voice_activity import cut_at_pauses, speech_share
+from attune.workcache import WorkCache, digest_of
+
+_METHOD = "clips 1"
+_DECISIVE = ("min_duration_s", "max_duration_s", "silent_below_dbfs", "cut_long_to_s", "min_speech_share")
+_WITHOUT_TIMES = "it is cut into pieces, whose words its transcript does not tell; list pieces with start, end and text instead"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A usable recording, or a usable piece of one; its sound stands in the sound cache under `digest`."""
+
+    recording: Recording
+    digest: str
+    duration_s: float
+    snr_db: float
+    speech_share: float | None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a file or a piece: a clip's facts, or the reason why there is none."""
+
+    piece: int | None = None
+    """Which of the pieces that a list names."""
+    start_s: float | None = None
+    end_s: float | None = None
+    """Where a long recording was cut."""
+    digest: str = ""
+    duration_s: float = 0.0
+    snr_db: float = 0.0
+    speech_share: float | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+def make_clips(
+    recordings: Sequence[Recording], params: SplitParams, cache: WorkCache, sounds: SoundCache
+) -> tuple[list[Clip], list[Rejection]]:
+    """In the order given, on all cores: decoding, resampling and FLAC release Python's lock. A file's pieces go together."""
+    files = [list(group) for _, group in groupby(recordings, key=lambda r: r.path)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = pool.map(partial(_clips_of, params=params, cache=cache, sounds=sounds), files)
+        try:
+            found = [each for some in track(made, "recordings", len(files)) for each in some]
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [f for f in found if isinstance(f, Clip)], [f for f in found if isinstance(f, Rejection)]
+
+
+def _clips_of(pieces: list[Recording], params: SplitParams, cache: WorkCache, sounds: SoundCache) -> list[Clip | Rejection]:
+    try:
+        content = _file_digest(pieces[0].path)
+    except OSError:
+        content = None  # decoding will say why
+    spans = [(p.start_s, p.end_s) for p in pieces]
+    bounds = [getattr(params, name) for name in _DECISIVE]
+    key = digest_of(_METHOD, content, spans, bounds)
+    outcomes = _revived(cache.get_or_none(key), sounds) if content else None
+    if outcomes is None:
+        outcomes = list(_outcomes(pieces, params, sounds))
+        if content:
+            cache.put({key: [asdict(outcome) for outcome in outcomes]})
+    return list(_told(pieces, outcomes))
+
+
+def _outcomes(pieces: list[Recording], params: SplitParams, sounds: SoundCache) -> Iterator[_Outcome]:
+    path, listed = pieces[0].path, pieces[0].start_s is not None
+    if listed:
+        found = read_pieces(path, [(p.start_s or 0.0, p.end_s) for p in pieces], params.max_duration_s)
+        for number, samples in enumerate(found):
+            yield replace(_measured(path, samples, params, sounds), piece=number)
+        return
+    try:
+        yield _measured(path, read_audio(path, params.max_duration_s), params, sounds)
+    except UnusableAudio as fault:
+        if fault.reason != "too_long" or params.cut_long_to_s is None:
+            yield _Outcome(reason=fault.reason, detail=fault.detail)
+        else:
+            yield from _cut(path, params, params.cut_long_to_s, sounds)
+
+
+def _cut(path: Path, params: SplitParams, longest_s: float, sounds: SoundCache) -> Iterator[_Outcome]:
+    nothing = True
+    try:
+        for piece in cut_at_pauses(stream_audio(path), longest_s):
+            start_s, end_s = round(piece.start_s, 3), round(piece.start_s + piece.samples.size / SAMPLE_RATE_HZ, 3)
+            yield replace(_measured(path, piece.samples, params, sounds), start_s=start_s, end_s=end_s)
+            nothing = False
+    except UnusableAudio as fault:
+        yield _Outcome(reason=fault.reason, detail=fault.detail)
+        nothing = False
+    if nothing:
+        yield _Outcome(reason="no_speech", detail="nobody speaks in it")
+
+
+def _measured(path: Path, samples: Samples | UnusableAudio, params: SplitParams, sounds: SoundCache) -> _Outcome:
+    try:
+        if isinstance(samples, UnusableAudio):
+            raise samples
+        check_audible(path, samples, params.min_duration_s, params.silent_below_dbfs)
+        check_length(path, samples, params.max_duration_s)
+    except UnusableAudio as fault:
+        return _Outcome(reason=fault.reason, detail=fault.detail)
+    share = round(speech_share(samples), 3) if params.min_speech_share > 0 else None
+    if share is not None and share < params.min_speech_share:
+        wanted = f"{share:.0%} of it is speech; {params.min_speech_share:.0%} are wanted"
+        return _Outcome(reason="little_speech", detail=wanted)
+    digest = sound_digest(samples)
+    sounds.put(digest, encode_flac(samples))
+    return _Outcome(
+        digest=digest,
+        duration_s=round(samples.size / SAMPLE_RATE_HZ, 4),
+        snr_db=round(estimate_snr_db(samples), 1),
+        speech_share=share,
+    )
+
+
+def _told(pieces: list[Recording], outcomes: Sequence[_Outcome]) -> Iterator[Clip | Rejection]:
+    """What the lists say, put to what was found. Nobody knows which words belong to which part of a cut recording."""
+    for outcome in outcomes:
+        recording = pieces[outcome.piece or 0]
+        if outcome.start_s is not None:
+            recording = replace(recording, start_s=outcome.start_s, end_s=outcome.end_s, reference=None)
+        if outcome.reason:
+            yield Rejection(named(recording), outcome.reason, outcome.detail)
+        else:
+            snr_db = outcome.snr_db if recording.snr_db is None else recording.snr_db
+            yield Clip(recording, outcome.digest, outcome.duration_s, snr_db, outcome.speech_share)
+    if pieces[0].reference is not None and any(o.start_s is not None for o in outcomes):
+        yield Rejection(pieces[0].source, "transcript_without_times", _WITHOUT_TIMES)
+
+
+def _revived(value: Any, sounds: SoundCache) -> list[_Outcome] | None:
+    """Cached outcomes; None for anything that does not look like them, or whose sound is gone."""
+    try:
+        outcomes = [_Outcome(**outcome) for outcome in value]
+    except TypeError:
+        return None
+    return outcomes if all(outcome.reason or outcome.digest in sounds for outcome in outcomes) else None
+
+
+def _file_digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
