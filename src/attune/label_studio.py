@@ -20,6 +20,20 @@ def is_task(value: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, Mapping) and isinstance(value.get("data"), Mapping) and "annotations" in value
 
 
+def is_flat_task(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether `value` is one task of a JSON-MIN export."""
+    return isinstance(value, Mapping) and "annotation_id" in value and any(isinstance(value.get(k), str) for k in _SOUND_KEYS)
+
+
+def flat_row(task: Mapping[str, Any]) -> dict[str, object]:
+    """The row of a JSON-MIN task: its fields are columns already, but for the address and for texts in lists."""
+    audio = next(task[key] for key in _SOUND_KEYS if isinstance(task.get(key), str))
+    given = {key: value for key, value in task.items() if key not in _SOUND_KEYS}
+    texts = {key: value["text"] if isinstance(value, Mapping) and "text" in value else value for key, value in given.items()}
+    joined = {key: " ".join(map(str, value)) if isinstance(value, list) else value for key, value in texts.items()}
+    return {**joined, "audio": local_name(audio)}
+
+
 def rows(task: Mapping[str, Any]) -> Iterator[dict[str, object]]:
     """A row for the recording, or one for each region that has a text; none where nobody annotated it."""
     data = task["data"]

@@ -99,6 +99,8 @@ def _rows_of(value: object) -> Iterator[object]:
             yield from _rows_of(item) if isinstance(item, Mapping) else [item]
     elif label_studio.is_task(value):
         yield from label_studio.rows(value)
+    elif label_studio.is_flat_task(value):
+        yield label_studio.flat_row(value)
     elif isinstance(value, Mapping) and isinstance(value.get("segments"), list):
         above = {key: v for key, v in value.items() if key not in ("segments", *_TEXT)}
         for segment in value["segments"]:

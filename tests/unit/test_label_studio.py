@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from attune.label_studio import is_task, local_name, rows
+from attune.label_studio import flat_row, is_flat_task, is_task, local_name, rows
 
 
 def task(*results: dict[str, Any], audio: str = "/data/upload/3/1a2b3c4d-visit.wav", **annotation: Any) -> dict[str, Any]:
@@ -36,6 +36,15 @@ def test_the_annotation_changed_last_counts_and_cancelled_ones_do_not() -> None:
         {"result": [text("cancelled")], "updated_at": "2026-03-01", "was_cancelled": True},
     ]
     assert [row["text"] for row in rows(content)] == ["new"]
+
+
+@pytest.mark.parametrize("said", ["good morning", ["good", "morning"], {"text": ["good morning"]}])
+def test_a_flat_export_has_its_columns_already(said: object) -> None:
+    flat = {"audio": "/data/upload/3/1a2b3c4d-visit.wav", "id": 7, "transcription": said, "annotator": 1, "annotation_id": 9}
+    assert is_flat_task(flat)
+    row = flat_row(flat)
+    assert (row["audio"], row["transcription"]) == ("visit.wav", "good morning")
+    assert not is_flat_task({"audio": "a.wav", "text": "hello"})
 
 
 def test_a_task_that_nobody_annotated_has_no_row() -> None:

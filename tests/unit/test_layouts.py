@@ -1,5 +1,6 @@
 """What is read from a folder before anything is decoded: files here are names only."""
 
+import json
 import os
 from pathlib import Path
 
@@ -209,3 +210,18 @@ def test_a_name_that_two_files_bear_is_nobodys(tmp_path: Path) -> None:
     found = take_inventory(tmp_path)
     assert reasons(found) == {"list.csv:2": "missing_audio"}
     assert [r.reference for r in found.recordings] == [None, None]
+
+
+def test_both_exports_of_label_studio_find_their_recordings(tmp_path: Path) -> None:
+    make(tmp_path, "audio/a.wav", "audio/b.wav")
+    said = {"type": "textarea", "value": {"text": ["hello"]}}
+    task = {"data": {"audio": "/data/upload/1/1a2b3c4d-a.wav", "speaker": "anna"}, "annotations": [{"result": [said]}]}
+    flat = {"audio": "/data/upload/1/5e6f7a8b-b.wav", "speaker": "ben", "transcription": "goodbye", "annotation_id": 3}
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    (tmp_path / "export-min.json").write_text(json.dumps([flat]))
+    found = take_inventory(tmp_path)
+    assert [(r.source, r.speaker, r.reference) for r in found.recordings] == [
+        ("audio/a.wav", "anna", "hello"),
+        ("audio/b.wav", "ben", "goodbye"),
+    ]
+    assert found.rejected == ()
