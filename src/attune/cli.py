@@ -55,6 +55,39 @@ def transcribe(files: tuple[Path, ...], model: str | None, params_file: Path) ->
 
 
 @main.group()
+def data() -> None:
+    """Your recordings: bring more of them in, and see what would become of them."""
+
+
+@data.command("add")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--link", is_flag=True, help="Hard links in place of copies where the disk allows them.")
+@_PARAMS
+def add_data(folder: Path, link: bool, params_file: Path) -> None:
+    """Brings all files of FOLDER into the raw folder, in a folder of the same name. Nothing is ever overwritten."""
+    from attune.operations.gathering import add
+
+    raw = load_params(params_file).paths.raw
+    added = add(folder, raw, link=link)
+    for name in added.refused:
+        click.echo(one_line(f"{name}: another file of that name is in {raw}"), err=True)
+    click.echo(added.sentence(raw))
+
+
+@data.command("check")
+@_PARAMS
+def check_data(params_file: Path) -> None:
+    """Tells what the graph would take of the raw folder and what not, and writes nothing."""
+    from attune.operations.gathering import check
+    from attune.soundcache import SoundCache
+    from attune.workcache import WorkCache
+
+    params = load_params(params_file)
+    for line in check(params.paths.raw, params.split_clean_noisy, WorkCache(), SoundCache()):
+        click.echo(one_line(line))
+
+
+@main.group()
 def demo() -> None:
     """The embedded default: a corpus to try Attune on, and the two tiny models that ship with it."""
 

@@ -1,0 +1,96 @@
+"""Brings recordings into the raw folder without ever overwriting one, and tells what a raw folder would give."""
+
+import filecmp
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from attune.clips import make_clips
+from attune.errors import DataError
+from attune.layouts import take_inventory
+from attune.params import SplitParams
+from attune.progress import track
+from attune.soundcache import SoundCache
+from attune.workcache import WorkCache
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of the files of a folder, as paths below it."""
+
+    new: tuple[str, ...]
+    known: tuple[str, ...]
+    """Were there already, with the same content."""
+    refused: tuple[str, ...]
+    """Would have overwritten another file."""
+
+    def sentence(self, raw: Path) -> str:
+        """One line for people."""
+        said = f"{len(self.new)} new file(s) in {raw}, {len(self.known)} were there already"
+        return f"{said}, {len(self.refused)} refused: another file of that name is there" if self.refused else f"{said}."
+
+
+def add(folder: Path, raw: Path, *, link: bool) -> Added:
+    """Copies (or links, which takes no space on the same disk) all files of `folder` to `raw/NAME`, hidden ones left out.
+
+    Raises DataError where the one folder lies in the other, or `folder` holds nothing.
+    """
+    inside, outside = folder.resolve(), raw.resolve()
+    if inside == outside or inside in outside.parents or outside in inside.parents:
+        raise DataError(f"{folder} and {raw} must be folders apart from each other")
+    names = [
+        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path, folder)
+    ]
+    if not names:
+        raise DataError(f"{folder} has no files")
+    target, found = raw / inside.name, {"new": list[str](), "known": list[str](), "refused": list[str]()}
+    for name in track(iter(names), f"adding {folder}", len(names)):
+        found[_bring(folder / name, target / name, link=link)].append(name)
+    return Added(tuple(found["new"]), tuple(found["known"]), tuple(found["refused"]))
+
+
+def check(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> list[str]:
+    """What `split_clean_noisy` would take of `raw` and what not, in lines for people; nothing is written but the work cache."""
+    inventory = take_inventory(raw)
+    clips, refused = make_clips(inventory.recordings, params, cache, sounds)
+    rejected = [*inventory.rejected, *refused]
+    hours, spoken = sum(c.duration_s for c in clips) / 3600, {c.recording.speaker for c in clips}
+    written = sum(c.recording.reference is not None for c in clips)
+    lines = [f"{r.source}: {r.reason}: {r.detail}" for r in sorted(rejected, key=lambda r: r.source)]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(r.reason for r in rejected).most_common())
+    return [
+        *lines,
+        f"{len(clips)} usable clips ({hours:.2f} h) of {len(spoken)} speakers, {written} with a transcript; "
+        + (f"{len(rejected)} rejected: {reasons}." if rejected else "nothing rejected."),
+    ]
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _bring(source: Path, target: Path, *, link: bool) -> str:
+    if target.exists():
+        return "known" if target.is_file() and filecmp.cmp(source, target, shallow=False) else "refused"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    try:
+        if link:
+            _link(source, draft)
+        else:
+            shutil.copy2(source, draft)
+        os.link(draft, target)  # unlike a rename, never onto a file that has come to be there
+    except FileExistsError:
+        return "refused"
+    finally:
+        draft.unlink(missing_ok=True)
+    return "new"
+
+
+def _link(source: Path, draft: Path) -> None:
+    try:
+        os.link(source.resolve(), draft)
+    except OSError:
+        shutil.copy2(source, draft)  # another disk, or one without links
