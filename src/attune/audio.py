@@ -183,6 +183,8 @@ def _from_ffmpeg(path: Path, longest_s: float) -> Iterator[tuple[int, Samples]]:
         with path.open("rb") as file, av.open(file, options={"format_whitelist": _FFMPEG_DEMUXERS}) as container:
             if not container.streams.audio:
                 raise UnusableAudio(path, "not_audio", f"is {container.format.long_name} without a sound track")
+            if container.streams.audio[0].codec_context is None:
+                raise UnusableAudio(path, "not_audio", f"is {container.format.long_name} in a coding that nobody knows")
             rate_hz, promised_s = container.streams.audio[0].rate, _promised_s(path, container)
             _check_rate(path, rate_hz)
             _check_length(path, promised_s, longest_s)

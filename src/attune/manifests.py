@@ -141,7 +141,7 @@ def _entry(row: object, where: str, raw: Path) -> Entry | Rejection:
     audio, text, speaker, session = (_first(row, keys) for keys in (_AUDIO, _TEXT, _SPEAKER, _SESSION))
     if not isinstance(audio, str) or not audio or not isinstance(text, str | None) or not isinstance(speaker, str | int | None):
         return Rejection(where, "malformed_line", "audio, text and speaker must be texts, audio not empty")
-    if not all(_is_utf8(str(value)) for value in row.values()):
+    if not all(_is_utf8(f"{key}{value}") for key, value in row.items()):
         return Rejection(where, "transcript_not_utf8", "this row is not UTF-8; save the file as UTF-8")
     source = _below(audio, posixpath.dirname(where), raw)
     if source is None:
