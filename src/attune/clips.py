@@ -25,6 +25,7 @@ from attune.audio import (
     stream_audio,
 )
 from attune.dataset import SAMPLE_RATE_HZ, Samples, encode_flac
+from attune.doubles import fingerprint
 from attune.layouts import Recording, named
 from attune.params import SplitParams
 from attune.progress import track
@@ -33,7 +34,7 @@ from attune.soundcache import SoundCache
 from attune.voice_activity import cut_at_pauses, speech_share
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "clips 1"
+_METHOD = "clips 2"
 _DECISIVE = ("min_duration_s", "max_duration_s", "silent_below_dbfs", "cut_long_to_s", "min_speech_share")
 _WITHOUT_TIMES = "it is cut into pieces, whose words its transcript does not tell; list pieces with start, end and text instead"
 
@@ -47,6 +48,8 @@ class Clip:
     duration_s: float
     snr_db: float
     speech_share: float | None
+    fingerprint: str
+    """See `doubles`."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class _Outcome:
     duration_s: float = 0.0
     snr_db: float = 0.0
     speech_share: float | None = None
+    fingerprint: str = ""
     reason: str = ""
     detail: str = ""
 
@@ -146,6 +150,7 @@ def _measured(path: Path, samples: Samples | UnusableAudio, params: SplitParams,
         duration_s=round(samples.size / SAMPLE_RATE_HZ, 4),
         snr_db=round(estimate_snr_db(samples), 1),
         speech_share=share,
+        fingerprint=fingerprint(samples),
     )
 
 
@@ -159,7 +164,7 @@ def _told(pieces: list[Recording], outcomes: Sequence[_Outcome]) -> Iterator[Cli
             yield Rejection(named(recording), outcome.reason, outcome.detail)
         else:
             snr_db = outcome.snr_db if recording.snr_db is None else recording.snr_db
-            yield Clip(recording, outcome.digest, outcome.duration_s, snr_db, outcome.speech_share)
+            yield Clip(recording, outcome.digest, outcome.duration_s, snr_db, outcome.speech_share, outcome.fingerprint)
     if pieces[0].reference is not None and any(o.start_s is not None for o in outcomes):
         yield Rejection(pieces[0].source, "transcript_without_times", _WITHOUT_TIMES)
 

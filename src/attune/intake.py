@@ -13,6 +13,7 @@ from typing import Any
 from attune import splitting
 from attune.clips import Clip, make_clips
 from attune.dataset import write_corpus
+from attune.doubles import same_sounds
 from attune.errors import DataError
 from attune.files import whole_folder
 from attune.layouts import Inventory, Recording, named, take_inventory
@@ -94,12 +95,14 @@ class _ById:
 
 def _without_doubles(clips: list[Clip]) -> tuple[list[Clip], list[Rejection]]:
     """Each sound once: the first that has a transcript, else the first."""
-    same: dict[str, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        same[clip.digest].append(clip)
-    kept = {d: next((c for c in group if c.recording.reference), group[0]) for d, group in same.items()}
-    doubles = [c for c in clips if kept[c.digest] is not c]
-    return [c for c in clips if kept[c.digest] is c], [_double(c.recording, kept[c.digest].recording) for c in doubles]
+    firsts = same_sounds([c.fingerprint for c in clips], [c.duration_s for c in clips])
+    same: dict[int, list[Clip]] = defaultdict(list)
+    for clip, first in zip(clips, firsts, strict=True):
+        same[first].append(clip)
+    kept = {first: next((c for c in group if c.recording.reference), group[0]) for first, group in same.items()}
+    doubles = [(c, kept[first]) for c, first in zip(clips, firsts, strict=True) if kept[first] is not c]
+    lost = {id(clip) for clip, _ in doubles}
+    return [c for c in clips if id(c) not in lost], [_double(c.recording, other.recording) for c, other in doubles]
 
 
 def _double(recording: Recording, kept: Recording) -> Rejection:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from shipped import split_params
 
 from attune import clips
@@ -131,10 +132,10 @@ def test_of_two_equal_sounds_the_first_is_kept_where_transcripts_do_not_decide(r
 
 
 def test_the_measured_noise_decides_where_no_folder_does(raw: Path) -> None:
-    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
-    record(raw / "dora/quiet.wav", np.concatenate([tone(500, 1.0), 1e-4 * noise]))
-    record(raw / "dora/loud.wav", tone(500, 1.0) + 0.3 * noise)
-    record(raw / "dora/clean/loud.wav", tone(510, 1.0) + 0.3 * noise)
+    quiet, loud, other = (np.random.default_rng(n).standard_normal(RATE).astype(np.float32) for n in range(3))
+    record(raw / "dora/quiet.wav", np.concatenate([tone(500, 1.0), 1e-4 * quiet]))
+    record(raw / "dora/loud.wav", tone(500, 1.0) + 0.3 * loud)
+    record(raw / "dora/clean/loud.wav", tone(510, 1.0) + 0.3 * other)
     found = {u.source: u.condition for u in prepare(raw).utterances if u.speaker == "dora"}
     assert found == {"dora/quiet.wav": "clean", "dora/loud.wav": "noisy", "dora/clean/loud.wav": "clean"}
 
@@ -280,3 +281,14 @@ def test_sound_that_was_cleared_from_the_cache_is_decoded_again(raw: Path) -> No
     first = prepare(raw)
     shutil.rmtree(raw.parent / "sounds")
     assert prepare(raw) == first
+
+
+def test_the_same_sound_at_another_rate_is_kept_once_and_so_on_one_side(raw: Path) -> None:
+    synthesizer = Synthesizer()
+    for number, text in enumerate(["good morning", "how are you", "please sit down"]):
+        speech = 0.5 * synthesizer.speak(text, Voice("en-us+m1", 160, 50), RATE)
+        record(raw / f"dora/{number}.wav", speech)
+        (raw / "emil").mkdir(exist_ok=True)
+        soundfile.write(raw / f"emil/{number}.ogg", soxr.resample(speech, RATE, 44_100), 44_100)
+    prepare(raw)
+    assert rejected(raw) == {f"emil/{number}.ogg": "duplicate_sound" for number in range(3)}

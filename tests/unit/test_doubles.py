@@ -1,0 +1,57 @@
+"""One sound in several formats is one sound; two sounds that are much alike are two."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from attune.demo.voices import Synthesizer, Voice
+from attune.doubles import fingerprint, same_sounds
+
+RATE = 16_000
+_WORDS = ("zero", "one", "two", "three", "four", "five", "good morning", "please sit down", "i am feeling worse", "yes please")
+
+
+@pytest.fixture(scope="module")
+def spoken() -> list[np.ndarray]:
+    synthesizer = Synthesizer()
+    return [synthesizer.speak(text, Voice("en-us+m1", 160, pitch), RATE) for text in _WORDS for pitch in (45, 50)]
+
+
+def through_mp3(samples: np.ndarray) -> np.ndarray:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, soxr.resample(samples, RATE, 44_100), 44_100, format="MP3")
+    buffer.seek(0)
+    decoded, rate_hz = soundfile.read(buffer, dtype="float32")
+    return np.asarray(soxr.resample(decoded, rate_hz, RATE), dtype=np.float32)
+
+
+def through_telephone(samples: np.ndarray) -> np.ndarray:
+    return np.asarray(soxr.resample(soxr.resample(samples, RATE, 8_000), 8_000, RATE), dtype=np.float32)
+
+
+def groups(sounds: list[np.ndarray]) -> list[int]:
+    return same_sounds([fingerprint(s) for s in sounds], [s.size / RATE for s in sounds])
+
+
+@pytest.mark.parametrize("change", [through_mp3, through_telephone, lambda samples: 0.3 * samples], ids=["mp3", "8 kHz", "level"])
+def test_the_same_sound_is_found_at_another_rate_level_and_format(
+    spoken: list[np.ndarray], change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    changed = [change(samples).astype(np.float32) for samples in spoken]
+    assert groups([*spoken, *changed]) == [*range(len(spoken)), *range(len(spoken))]
+
+
+def test_a_second_recording_of_the_same_words_is_another_sound(spoken: list[np.ndarray]) -> None:
+    synthesizer = Synthesizer()
+    again = [synthesizer.speak(text, Voice("en-us+m3", 165, 48), RATE) for text in _WORDS]
+    assert groups([*spoken, *again]) == list(range(len(spoken) + len(again)))
+
+
+def test_nothing_is_the_double_of_nothing() -> None:
+    assert same_sounds([], []) == []
+    noise = [np.random.default_rng(n).standard_normal(8000).astype(np.float32) for n in range(40)]
+    assert groups(noise) == list(range(40))
