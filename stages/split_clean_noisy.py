@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from attune.commandline import one_line
-from attune.files import write_json
-from attune.intake import IntakeReport, metrics, prepare_corpus
+from attune.files import write_csv, write_json
+from attune.intake import IntakeReport, histogram, metrics, prepare_corpus
 from attune.params import load_params
 from attune.soundcache import SoundCache
 from attune.workcache import WorkCache
@@ -17,11 +17,16 @@ from stages._run import FILE, FOLDER, stage
 @click.option("--raw", type=FOLDER, required=True)
 @click.option("--prepared", type=FOLDER, required=True)
 @click.option("--metrics", "metrics_file", type=FILE, required=True)
+@click.option("--durations-plot", type=FILE, required=True)
+@click.option("--snr-plot", type=FILE, required=True)
 @click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
-def main(raw: Path, prepared: Path, metrics_file: Path, params_file: Path) -> None:
-    """Writes 16 kHz mono shards, utterances.jsonl and rejected.jsonl, and the figures."""
+def main(raw: Path, prepared: Path, metrics_file: Path, durations_plot: Path, snr_plot: Path, params_file: Path) -> None:
+    """Writes 16 kHz mono shards, utterances.jsonl and rejected.jsonl, the figures, and how durations and noise are spread."""
     report = prepare_corpus(raw, prepared, load_params(params_file).split_clean_noisy, WorkCache(), SoundCache())
     write_json(metrics_file, metrics(report))
+    columns = ("bin", "utterances")
+    write_csv(durations_plot, columns, histogram((u.duration_s for u in report.utterances), 1, "s"))
+    write_csv(snr_plot, columns, histogram((u.snr_db for u in report.utterances), 5, "dB"))
     for warning in report.warnings:
         click.echo(one_line(f"split_clean_noisy: warning: {warning}"), err=True)
     click.echo(_sentence(report, prepared))

@@ -83,6 +83,15 @@ def metrics(report: IntakeReport) -> dict[str, Any]:
     }
 
 
+def histogram(values: Iterable[float | None], width: int, unit: str) -> list[dict[str, Any]]:
+    """Rows of a plot: how many values fall into each bin of `width`, in the order of the values; none are left out between."""
+    counts = Counter(int(value // width) for value in values if value is not None)
+    bins = range(min(counts), max(counts) + 1) if counts else range(0)
+    digits = max((len(str(abs(number * width))) for number in bins), default=1)
+    named = ((number, f"{number * width:{digits}d} to {(number + 1) * width:{digits}d} {unit}") for number in bins)
+    return [{"bin": name, "utterances": counts[number]} for number, name in named]
+
+
 class _ById:
     """The clips' encoded sound by utterance id, read as it is asked for."""
 

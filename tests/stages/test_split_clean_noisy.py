@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(folder: Path, prepared: str = "out put") -> subprocess.CompletedProcess[str]:
     options = ["--raw", folder / "raw data", "--prepared", folder / prepared, "--metrics", folder / "m" / "x.json"]
+    options += ["--durations-plot", folder / "m" / "durations.csv", "--snr-plot", folder / "m" / "snr.csv"]
     command = [sys.executable, "-m", "stages.split_clean_noisy", *map(str, options)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
@@ -37,6 +38,7 @@ def test_a_folder_becomes_a_corpus_and_one_sentence(folder: Path) -> None:
     assert "warning: the test side has 1 speaker(s)" in result.stderr
     assert json.loads((folder / "m" / "x.json").read_text())["utterances"] == 3
     assert (folder / "out put" / "utterances.jsonl").exists()
+    assert (folder / "m" / "durations.csv").read_text() == "bin,utterances\n1 to 2 s,3\n"
 
 
 def test_a_missing_folder_is_one_line_and_code_2(tmp_path: Path) -> None:

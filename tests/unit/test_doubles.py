@@ -55,3 +55,6 @@ def test_nothing_is_the_double_of_nothing() -> None:
     assert same_sounds([], []) == []
     noise = [np.random.default_rng(n).standard_normal(8000).astype(np.float32) for n in range(40)]
     assert groups(noise) == list(range(40))
+    time_s = np.arange(8000) / RATE
+    hums = [np.sin(2 * np.pi * hz * time_s).astype(np.float32) for hz in (50, 60, 400, 410, 50)]
+    assert groups(hums) == [0, 1, 2, 3, 0]

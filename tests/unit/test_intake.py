@@ -16,7 +16,7 @@ from attune.dataset import Sounds, read_rejected, read_utterances
 from attune.demo.grammar import sentences
 from attune.demo.voices import Synthesizer, Voice
 from attune.errors import DataError
-from attune.intake import IntakeReport, metrics, prepare_corpus
+from attune.intake import IntakeReport, histogram, metrics, prepare_corpus
 from attune.params import SplitParams
 from attune.soundcache import SoundCache
 from attune.workcache import WorkCache
@@ -292,3 +292,14 @@ def test_the_same_sound_at_another_rate_is_kept_once_and_so_on_one_side(raw: Pat
         soundfile.write(raw / f"emil/{number}.ogg", soxr.resample(speech, RATE, 44_100), 44_100)
     prepare(raw)
     assert rejected(raw) == {f"emil/{number}.ogg": "duplicate_sound" for number in range(3)}
+
+
+def test_a_histogram_leaves_no_bin_out() -> None:
+    assert histogram([0.5, 0.7, 3.2, None], 1, "s") == [
+        {"bin": "0 to 1 s", "utterances": 2},
+        {"bin": "1 to 2 s", "utterances": 0},
+        {"bin": "2 to 3 s", "utterances": 0},
+        {"bin": "3 to 4 s", "utterances": 1},
+    ]
+    assert histogram([None], 5, "dB") == []
+    assert [row["bin"] for row in histogram([4.0, 12.0], 5, "dB")] == [" 0 to  5 dB", " 5 to 10 dB", "10 to 15 dB"]
