@@ -24,7 +24,7 @@ from attune.finetuning.families import Example, Family
 from attune.finetuning.resuming import MarkWhole
 from attune.params import AugmentationParams, TrainParams
 
-_RECOGNISED_AT_ONCE = 32
+_RECOGNISED_AT_ONCE = 64
 _FEATURE_BYTES = 1 << 30
 _LOG_EVERY_S = 10.0
 _MOST_LOADERS = 4

@@ -110,7 +110,7 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingRepo
         validation_utterances=len(trainer.validation),
         steps=trainer.state.global_step,
         wer_before=before,
-        wer_after=trainer.validation_wer() if validated else None,
+        wer_after=trainer.state.best_metric if validated else None,  # that of the checkpoint which is loaded again at the end
         losses=tuple(_logged(trainer, "loss")),
         validation_wers=(*([] if before is None else [(0, before)]), *_logged(trainer, "eval_wer")),
     )
