@@ -14,6 +14,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from attune.audio import (
     UnusableAudio,
     check_audible,
@@ -34,7 +36,9 @@ from attune.soundcache import SoundCache
 from attune.voice_activity import cut_at_pauses, speech_share
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "clips 2"
+_METHOD = "clips 3"
+_FULL_SCALE = 0.999
+_MEASURED = ("digest", "duration_s", "speech_share", "clipped_share", "dc_offset", "fingerprint")
 _DECISIVE = ("min_duration_s", "max_duration_s", "silent_below_dbfs", "cut_long_to_s", "min_speech_share")
 _WITHOUT_TIMES = "it is cut into pieces, whose words its transcript does not tell; list pieces with start, end and text instead"
 
@@ -48,6 +52,8 @@ class Clip:
     duration_s: float
     snr_db: float
     speech_share: float | None
+    clipped_share: float
+    dc_offset: float
     fingerprint: str
     """See `doubles`."""
 
@@ -65,6 +71,8 @@ class _Outcome:
     duration_s: float = 0.0
     snr_db: float = 0.0
     speech_share: float | None = None
+    clipped_share: float = 0.0
+    dc_offset: float = 0.0
     fingerprint: str = ""
     reason: str = ""
     detail: str = ""
@@ -150,6 +158,8 @@ def _measured(path: Path, samples: Samples | UnusableAudio, params: SplitParams,
         duration_s=round(samples.size / SAMPLE_RATE_HZ, 4),
         snr_db=round(estimate_snr_db(samples), 1),
         speech_share=share,
+        clipped_share=round(float(np.mean(np.abs(samples) >= _FULL_SCALE)), 6),
+        dc_offset=round(float(samples.mean()), 6),
         fingerprint=fingerprint(samples),
     )
 
@@ -164,7 +174,8 @@ def _told(pieces: list[Recording], outcomes: Sequence[_Outcome]) -> Iterator[Cli
             yield Rejection(named(recording), outcome.reason, outcome.detail)
         else:
             snr_db = outcome.snr_db if recording.snr_db is None else recording.snr_db
-            yield Clip(recording, outcome.digest, outcome.duration_s, snr_db, outcome.speech_share, outcome.fingerprint)
+            facts = {name: getattr(outcome, name) for name in _MEASURED}
+            yield Clip(recording=recording, snr_db=snr_db, **facts)
     if pieces[0].reference is not None and any(o.start_s is not None for o in outcomes):
         yield Rejection(pieces[0].source, "transcript_without_times", _WITHOUT_TIMES)
 

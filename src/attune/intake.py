@@ -58,7 +58,8 @@ def prepare_corpus(raw: Path, prepared: Path, params: SplitParams, cache: WorkCa
     if not clips:
         raise DataError(f"none of the {len(inventory.recordings)} recordings in {raw} is usable: {_reasons(refused)}")
     dealt = splitting.deal({c.digest[:16]: c.recording.speaker for c in clips}, params)
-    utterances = [_utterance(clip, dealt.split_of[clip.digest[:16]], params.noisy_below_snr_db) for clip in clips]
+    conditions = _conditions(clips, params)
+    utterances = [_utterance(c, dealt.split_of[c.digest[:16]], heard) for c, heard in zip(clips, conditions, strict=True)]
     splitting.check_leakage(utterances, params.validation_unit)
     rejected = [*inventory.rejected, *refused, *doubles]
     with whole_folder(prepared) as draft:
@@ -120,18 +121,32 @@ def _double(recording: Recording, kept: Recording) -> Rejection:
     return Rejection(named(recording), "duplicate_sound", f"is the same sound as {named(kept)}{but}")
 
 
-def _utterance(clip: Clip, split: Split, noisy_below_snr_db: float) -> Utterance:
-    measured: Condition = "noisy" if clip.snr_db < noisy_below_snr_db else "clean"
+def _conditions(clips: list[Clip], params: SplitParams) -> list[Condition]:
+    """What the folder or the list says of each clip; else what its noise says, or its place among those that nobody tells of."""
+    untold = sorted(clip.recording.source for clip in clips if clip.recording.condition is None)
+    first_half = set(untold[: (len(untold) + 1) // 2])
+
+    def condition(clip: Clip) -> Condition:
+        if params.flat_folders == "halves":
+            return "clean" if clip.recording.source in first_half else "noisy"
+        return "noisy" if clip.snr_db < params.noisy_below_snr_db else "clean"
+
+    return [clip.recording.condition or condition(clip) for clip in clips]
+
+
+def _utterance(clip: Clip, split: Split, condition: Condition) -> Utterance:
     return Utterance(
         id=clip.digest[:16],
         audio_digest=clip.digest,
         source=clip.recording.source,
         speaker=clip.recording.speaker,
-        condition=clip.recording.condition or measured,
+        condition=condition,
         split=split,
         duration_s=clip.duration_s,
         snr_db=clip.snr_db,
         speech_share=clip.speech_share,
+        clipped_share=clip.clipped_share,
+        dc_offset=clip.dc_offset,
         reference=clip.recording.reference,
         session=clip.recording.session,
         start_s=clip.recording.start_s,

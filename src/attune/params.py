@@ -64,6 +64,7 @@ class SplitParams(_Section):
     test_speakers: tuple[str, ...]
     validation_speakers: tuple[str, ...]
     validation_unit: Literal["speaker", "utterance"]
+    flat_folders: Literal["snr", "halves"]
     noisy_below_snr_db: Annotated[float, Field(ge=-20, le=100)]
     min_duration_s: Annotated[float, Field(ge=0.1)]
     max_duration_s: Annotated[float, Field(gt=0, le=3600)]

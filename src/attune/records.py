@@ -38,6 +38,10 @@ class Utterance:
     """Which piece of its source it is; both None for the whole."""
     speech_share: float | None = None
     """Share of the time in which somebody speaks, 0 to 1; None where it was not measured."""
+    clipped_share: float | None = None
+    """Share of the samples that stand at full scale."""
+    dc_offset: float | None = None
+    """Mean of the samples, full scale being 1."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What a list says of it beyond that, by the list's column names."""
 

@@ -303,3 +303,22 @@ def test_a_histogram_leaves_no_bin_out() -> None:
     ]
     assert histogram([None], 5, "dB") == []
     assert [row["bin"] for row in histogram([4.0, 12.0], 5, "dB")] == [" 0 to  5 dB", " 5 to 10 dB", "10 to 15 dB"]
+
+
+def test_flat_folders_may_be_split_in_half(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    for n in range(6):
+        record(raw / f"p{n}_x.wav", tone(200 + 30 * n))
+    record(raw / "noisy/zoe/a.wav", tone(900))
+    found = {u.source: u.condition for u in prepare(raw, flat_folders="halves").utterances}
+    assert [found[f"p{n}_x.wav"] for n in range(6)] == ["clean"] * 3 + ["noisy"] * 3
+    assert found["noisy/zoe/a.wav"] == "noisy"
+
+
+def test_clipping_and_offset_are_kept_as_columns(raw: Path) -> None:
+    record(raw / "dora/loud.wav", np.clip(8 * tone(500), -1, 1))
+    record(raw / "dora/shifted.wav", tone(510) + 0.25)
+    found = {u.source: (u.clipped_share, u.dc_offset) for u in prepare(raw).utterances}
+    assert found["clean/anna/0.wav"] == (0.0, pytest.approx(0.0, abs=0.01))
+    assert found["dora/loud.wav"][0] == pytest.approx(0.5, abs=0.3)
+    assert found["dora/shifted.wav"][1] == pytest.approx(0.25, abs=0.01)
