@@ -16,7 +16,7 @@ from attune.dataset import write_corpus
 from attune.doubles import same_sounds
 from attune.errors import DataError
 from attune.files import whole_folder
-from attune.layouts import Inventory, Recording, named, take_inventory
+from attune.layouts import Inventory, Recording, named, take_inventory, tested
 from attune.params import SplitParams
 from attune.records import Condition, Rejection, Split, Utterance
 from attune.soundcache import SoundCache
@@ -52,6 +52,8 @@ def prepare_corpus(raw: Path, prepared: Path, params: SplitParams, cache: WorkCa
     """
     _check_apart(raw, prepared)
     inventory = take_inventory(raw)
+    fixed = {*params.test_speakers, *(r.speaker for r in inventory.recordings if tested(r))}
+    params = params.model_copy(update={"test_speakers": tuple(sorted(fixed))})
     splitting.check_speakers((r.speaker for r in inventory.recordings), params)
     clips, refused = make_clips(inventory.recordings, params, cache, sounds)
     clips, doubles = _without_doubles(clips)

@@ -1,9 +1,10 @@
 """What lies in a raw folder: which recordings, who speaks, in which condition, and what a human wrote of them.
 
-Any nesting is read. A folder `clean` or `noisy` in the path tells the condition. A transcript is `x.txt` beside `x.wav`, or
-`transcripts/x.txt` for `audio/x.wav`, or a row of a list (see `manifests`), which wins; a row may also be a piece of a longer
-recording. A row names its file by a path from its list's folder; where there is none, by that path in a folder `clips`, with
-the ending left out, or by the file's name alone where only one file bears it. Nothing is decoded here; see `intake` for that.
+Any nesting is read. A folder `clean` or `noisy` in the path tells the condition, a folder `test` who is tested on. A transcript
+is `x.txt` beside `x.wav`, or `transcripts/x.txt` for `audio/x.wav`, or a row of a list (see `manifests`), which wins; a row may
+also be a piece of a longer recording. A row names its file by a path from its list's folder; where there is none, by that path
+in a folder `clips`, with the ending left out, or by the file's name alone where only one file bears it. Nothing is decoded
+here; see `clips` for that.
 
 Who speaks, by the first of these rules that gives an answer (`Recording.speaker_from` says which did):
 - `manifest`: the row's speaker.
@@ -31,7 +32,9 @@ from attune.records import Condition, Rejection
 SpeakerRule = Literal["manifest", "folder", "file_name", "session", "recording"]
 
 _AUDIO = frozenset([".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff"])
-_CONTAINERS = frozenset({"clean", "noisy", "audio", "clips", "wav", "wavs"})
+TEST_FOLDER = "test"
+"""Who is recorded below a folder of this name is tested on."""
+_CONTAINERS = frozenset({TEST_FOLDER, "clean", "noisy", "audio", "clips", "wav", "wavs"})
 _SOUND_FOLDERS = frozenset({"audio", "clips", "wav", "wavs", "sounds", "recordings"})
 _TEXT_FOLDERS = frozenset({"transcripts", "transcript", "transcriptions", "text", "texts", "txt"})
 _NO_TRANSCRIPTS = frozenset({"readme", "license", "licence", "notice", "changelog"})
@@ -66,6 +69,11 @@ class Inventory:
     rejected: tuple[Rejection, ...]
     ignored_files: int
     empty_transcripts: int
+
+
+def tested(recording: Recording) -> bool:
+    """Whether it lies below a folder `test`."""
+    return TEST_FOLDER in recording.source.lower().split("/")[:-1]
 
 
 def named(recording: Recording) -> str:

@@ -322,3 +322,12 @@ def test_clipping_and_offset_are_kept_as_columns(raw: Path) -> None:
     assert found["clean/anna/0.wav"] == (0.0, pytest.approx(0.0, abs=0.01))
     assert found["dora/loud.wav"][0] == pytest.approx(0.5, abs=0.3)
     assert found["dora/shifted.wav"][1] == pytest.approx(0.25, abs=0.01)
+
+
+def test_who_is_in_the_test_folder_is_tested_on_and_nobody_else(raw: Path) -> None:
+    record(raw / "test/clean/dora/0.wav", tone(700))
+    record(raw / "noisy/dora/1.wav", tone(720))
+    found = {u.source: u.split for u in prepare(raw).utterances}
+    assert {source for source, split in found.items() if split == "test"} == {"test/clean/dora/0.wav", "noisy/dora/1.wav"}
+    with pytest.raises(DataError, match="every speaker"):
+        prepare(raw, test_speakers=("anna", "ben", "cleo"))
