@@ -145,17 +145,17 @@ def sound_digest(samples: Samples) -> str:
 def estimate_snr_db(samples: Samples) -> float:
     """Ratio of speech power to noise power in dB, by quantile-based noise estimation, limited to -10 to 60 dB.
 
-    In every band of five FFT bins (156 Hz) the noise is what the quietest tenth of the frames hold; the quantile is
+    In every band of five FFT bins (156 Hz) the noise is what the quietest twentieth of the frames hold; the quantile is
     turned into a mean by the chi-square distribution that noise power follows. Noise in pauses too short for a frame, and
     noise that comes and goes with the speech, is missed. After V. Stahl, A. Fischer, R. Bippus: "Quantile based noise
     estimation for spectral subtraction and Wiener filtering", ICASSP 2000.
     """
-    window, hop, bins, quantile = 512, 256, 5, 0.1
+    window, hop, bins, quantile = 512, 256, 5, 0.05
     padded = np.pad(samples - samples.mean(), (0, max(0, window - samples.size)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop] * np.hanning(window).astype(np.float32)
     power = np.square(np.abs(np.fft.rfft(frames)))[:, 1 : 1 + bins * (window // 2 // bins)]
     bands = power.reshape(len(power), -1, bins).sum(axis=2, dtype=np.float64)
-    freedom = 1.2 * bins  # two per bin, less what the window makes neighbouring bins share
+    freedom = 1.35 * bins  # two per bin, less what the window makes neighbouring bins share; fitted to speech in known noise
     noise = float(np.quantile(bands, quantile, axis=0).sum() / (2 * gammaincinv(freedom / 2, quantile) / freedom))
     speech = float(bands.mean(axis=0).sum()) - noise
     return float(np.clip(10 * np.log10(max(speech, 1e-12) / max(noise, 1e-12)), -10.0, 60.0))

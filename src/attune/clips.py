@@ -36,7 +36,7 @@ from attune.soundcache import SoundCache
 from attune.voice_activity import cut_at_pauses, speech_share
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "clips 3"
+_METHOD = "clips 4"
 _FULL_SCALE = 0.999
 _MEASURED = ("digest", "duration_s", "speech_share", "clipped_share", "dc_offset", "fingerprint")
 _DECISIVE = ("min_duration_s", "max_duration_s", "silent_below_dbfs", "cut_long_to_s", "min_speech_share")

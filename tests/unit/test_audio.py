@@ -10,6 +10,9 @@ import soundfile
 
 from attune.audio import UnusableAudio, check_audible, estimate_snr_db, read_audio, sound_digest, stream_audio
 from attune.dataset import encode_flac
+from attune.demo.acoustics import coloured_noise
+from attune.demo.grammar import sentences
+from attune.demo.voices import Synthesizer, Voice
 
 RATE = 16_000
 
@@ -191,6 +194,20 @@ def test_the_snr_estimate_is_within_two_db(snr_db: float, slope: float) -> None:
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(speech.size)) / frequency ** (slope / 2), speech.size)
     noise *= np.sqrt(np.mean(speech**2) / np.mean(noise**2) / 10 ** (snr_db / 10))
     assert estimate_snr_db((speech + noise).astype(np.float32)) == pytest.approx(snr_db, abs=2.0)
+
+
+@pytest.mark.parametrize("snr_db", [0, 10, 20, 30])
+@pytest.mark.parametrize("slope", [0.0, 1.0], ids=["white", "pink"])
+def test_the_snr_estimate_of_spoken_sentences_is_within_two_db_on_average(snr_db: float, slope: float) -> None:
+    synthesizer, texts, rng = Synthesizer(), sentences("everyday", 5), np.random.default_rng(1)
+    errors = []
+    for voice in ("en-us+m1", "en-us+f4", "gmw/en+m3") * 3:
+        spoken = (synthesizer.speak(next(texts), Voice(voice, 160, 50), RATE) for _ in range(2))
+        speech = np.concatenate([np.pad(sentence, (1600, 4800)) for sentence in spoken])
+        noise = coloured_noise(speech.size, slope, rng)
+        noise = noise * np.sqrt(np.mean(speech**2) / np.mean(noise**2) / 10 ** (snr_db / 10))
+        errors.append(estimate_snr_db((speech + noise).astype(np.float32)) - snr_db)
+    assert abs(np.mean(errors)) < 2.0
 
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.ones(100, np.float32), np.ones(1, np.float32)])
