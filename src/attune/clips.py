@@ -4,7 +4,6 @@ Each is checked, measured and encoded once: what a file gives is kept under the 
 run goes on, and a grown corpus costs what is new. Memory holds the facts of clips, not their sound.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from attune.audio import (
 )
 from attune.dataset import SAMPLE_RATE_HZ, Samples, encode_flac
 from attune.doubles import fingerprint
+from attune.files import file_digest
 from attune.layouts import Recording, named
 from attune.params import SplitParams
 from attune.progress import track
@@ -95,7 +95,7 @@ def make_clips(
 
 def _clips_of(pieces: list[Recording], params: SplitParams, cache: WorkCache, sounds: SoundCache) -> list[Clip | Rejection]:
     try:
-        content = _file_digest(pieces[0].path)
+        content = file_digest(pieces[0].path)
     except OSError:
         content = None  # decoding will say why
     spans = [(p.start_s, p.end_s) for p in pieces]
@@ -187,11 +187,3 @@ def _revived(value: Any, sounds: SoundCache) -> list[_Outcome] | None:
     except TypeError:
         return None
     return outcomes if all(outcome.reason or outcome.digest in sounds for outcome in outcomes) else None
-
-
-def _file_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

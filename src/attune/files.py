@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import shutil
@@ -34,6 +35,15 @@ def whole_folder(target: Path) -> Iterator[Path]:
     finally:
         for leftover in (draft, former):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the content, as hex. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

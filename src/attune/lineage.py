@@ -5,13 +5,12 @@ up (the recordings, say) is pinned here instead: the digest travels along the li
 folder below it and reruns its readers, and a folder that is not the pinned one is refused.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from attune.errors import DataError
-from attune.files import write_json
+from attune.files import file_digest, write_json
 
 LINEAGE = "lineage.json"
 
@@ -19,7 +18,7 @@ LINEAGE = "lineage.json"
 def record_lineage(folder: Path, parent: Path | None, made_from: Iterable[Path]) -> None:
     """Writes into `folder` the lineage of `parent` and the digests of the files `made_from`, by file name."""
     inherited = read_lineage(parent) if parent else {}
-    write_json(folder / LINEAGE, {**inherited, **{path.name: _digest(path) for path in made_from}})
+    write_json(folder / LINEAGE, {**inherited, **{path.name: file_digest(path) for path in made_from}})
 
 
 def check_lineage(parent: Path, read_from: Iterable[Path]) -> None:
@@ -30,7 +29,7 @@ def check_lineage(parent: Path, read_from: Iterable[Path]) -> None:
             raise DataError(
                 f"{path} is missing; fetch what the graph made: dvc checkout {path.parent} (or dvc pull {path.parent})"
             )
-        if pinned.get(path.name) != _digest(path):
+        if pinned.get(path.name) != file_digest(path):
             raise DataError(f"{path} is not what {parent} was made from; bring them together again: dvc repro")
 
 
@@ -41,11 +40,3 @@ def read_lineage(folder: Path) -> Mapping[str, str]:
     except (FileNotFoundError, ValueError) as error:
         raise DataError(f"{folder / LINEAGE} is missing or damaged; run: dvc repro") from error
     return content
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
