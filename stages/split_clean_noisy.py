@@ -6,8 +6,9 @@ import click
 
 from attune.commandline import one_line
 from attune.files import write_csv, write_json
-from attune.intake import IntakeReport, histogram, metrics, prepare_corpus
+from attune.intake import IntakeReport, prepare_corpus
 from attune.params import load_params
+from attune.report.corpus import PARTS, distribution, metrics
 from attune.soundcache import SoundCache
 from attune.workcache import WorkCache
 from stages._run import FILE, FOLDER, stage
@@ -24,9 +25,8 @@ def main(raw: Path, prepared: Path, metrics_file: Path, durations_plot: Path, sn
     """Writes 16 kHz mono shards, utterances.jsonl and rejected.jsonl, the figures, and how durations and noise are spread."""
     report = prepare_corpus(raw, prepared, load_params(params_file).split_clean_noisy, WorkCache(), SoundCache())
     write_json(metrics_file, metrics(report))
-    columns = ("bin", "utterances")
-    write_csv(durations_plot, columns, histogram((u.duration_s for u in report.utterances), 1, "s"))
-    write_csv(snr_plot, columns, histogram((u.snr_db for u in report.utterances), 5, "dB"))
+    write_csv(durations_plot, ("duration_s", *PARTS), distribution(report.utterances, "duration_s", 1))
+    write_csv(snr_plot, ("snr_db", *PARTS), distribution(report.utterances, "snr_db", 5))
     for warning in report.warnings:
         click.echo(one_line(f"split_clean_noisy: warning: {warning}"), err=True)
     click.echo(_sentence(report, prepared))

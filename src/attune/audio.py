@@ -122,14 +122,15 @@ def _check_finite(path: Path, samples: Samples) -> None:
         raise UnusableAudio(path, "nan", f"{count} of {samples.size} samples are not finite numbers")
 
 
-def check_audible(path: Path, samples: Samples, shortest_s: float, silent_below_dbfs: float) -> None:
-    """Raises UnusableAudio too_short or silent; silent is whose loudest 50 ms (RMS) stay below the level in dB of full scale."""
+def check_audible(path: Path, samples: Samples, shortest_s: float, silent_below_dbfs: float) -> float:
+    """The RMS of the loudest 50 ms, in dB of full scale. Raises UnusableAudio too_short, or silent where that is too low."""
     duration_s = samples.size / SAMPLE_RATE_HZ
     if duration_s < shortest_s:
         raise UnusableAudio(path, "too_short", f"lasts {duration_s:.3f} s; at least {shortest_s:g} s are wanted")
     level_dbfs = 10 * math.log10(max(float(_powers(samples, SAMPLE_RATE_HZ // 20).max()), 1e-20))
     if level_dbfs < silent_below_dbfs:
         raise UnusableAudio(path, "silent", f"its loudest 50 ms reach {level_dbfs:.0f} of the {silent_below_dbfs:g} dBFS wanted")
+    return level_dbfs
 
 
 def check_length(path: Path, samples: Samples, longest_s: float) -> None:

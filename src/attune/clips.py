@@ -36,10 +36,10 @@ from attune.soundcache import SoundCache
 from attune.voice_activity import cut_at_pauses, speech_share
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "clips 4"
+_METHOD = "clips 5"
 _FULL_SCALE = 0.999
-_MEASURED = ("digest", "duration_s", "speech_share", "clipped_share", "dc_offset", "fingerprint")
-_DECISIVE = ("min_duration_s", "max_duration_s", "silent_below_dbfs", "cut_long_to_s", "min_speech_share")
+_MEASURED = ("digest", "duration_s", "speech_share", "level_dbfs", "clipped_share", "dc_offset", "fingerprint")
+_DECISIVE = ("min_duration_s", "max_duration_s", "silent_below_dbfs", "cut_long_to_s", "voice_activity")
 _WITHOUT_TIMES = "it is cut into pieces, whose words its transcript does not tell; list pieces with start, end and text instead"
 
 
@@ -52,6 +52,7 @@ class Clip:
     duration_s: float
     snr_db: float
     speech_share: float | None
+    level_dbfs: float
     clipped_share: float
     dc_offset: float
     fingerprint: str
@@ -71,6 +72,7 @@ class _Outcome:
     duration_s: float = 0.0
     snr_db: float = 0.0
     speech_share: float | None = None
+    level_dbfs: float = 0.0
     clipped_share: float = 0.0
     dc_offset: float = 0.0
     fingerprint: str = ""
@@ -98,7 +100,7 @@ def _clips_of(pieces: list[Recording], params: SplitParams, cache: WorkCache, so
         content = file_digest(pieces[0].path)
     except OSError:
         content = None  # decoding will say why
-    spans = [(p.start_s, p.end_s) for p in pieces]
+    spans = [(p.start_s, p.end_s, _centre_s(p, params)) for p in pieces]
     bounds = [getattr(params, name) for name in _DECISIVE]
     key = digest_of(_METHOD, content, spans, bounds)
     outcomes = _revived(cache.get_or_none(key), sounds) if content else None
@@ -106,7 +108,7 @@ def _clips_of(pieces: list[Recording], params: SplitParams, cache: WorkCache, so
         outcomes = list(_outcomes(pieces, params, sounds))
         if content:
             cache.put({key: [asdict(outcome) for outcome in outcomes]})
-    return list(_told(pieces, outcomes))
+    return list(_told(pieces, outcomes, params))
 
 
 def _outcomes(pieces: list[Recording], params: SplitParams, sounds: SoundCache) -> Iterator[_Outcome]:
@@ -117,7 +119,8 @@ def _outcomes(pieces: list[Recording], params: SplitParams, sounds: SoundCache) 
             yield replace(_measured(path, samples, params, sounds), piece=number)
         return
     try:
-        yield _measured(path, read_audio(path, params.max_duration_s), params, sounds)
+        samples = _middle(read_audio(path, params.max_duration_s), _centre_s(pieces[0], params))
+        yield _measured(path, samples, params, sounds)
     except UnusableAudio as fault:
         if fault.reason != "too_long" or params.cut_long_to_s is None:
             yield _Outcome(reason=fault.reason, detail=fault.detail)
@@ -143,28 +146,35 @@ def _measured(path: Path, samples: Samples | UnusableAudio, params: SplitParams,
     try:
         if isinstance(samples, UnusableAudio):
             raise samples
-        check_audible(path, samples, params.min_duration_s, params.silent_below_dbfs)
+        level_dbfs = check_audible(path, samples, params.min_duration_s, params.silent_below_dbfs)
         check_length(path, samples, params.max_duration_s)
     except UnusableAudio as fault:
         return _Outcome(reason=fault.reason, detail=fault.detail)
-    share = round(speech_share(samples), 3) if params.min_speech_share > 0 else None
-    if share is not None and share < params.min_speech_share:
-        wanted = f"{share:.0%} of it is speech; {params.min_speech_share:.0%} are wanted"
-        return _Outcome(reason="little_speech", detail=wanted)
     digest = sound_digest(samples)
     sounds.put(digest, encode_flac(samples))
     return _Outcome(
         digest=digest,
         duration_s=round(samples.size / SAMPLE_RATE_HZ, 4),
         snr_db=round(estimate_snr_db(samples), 1),
-        speech_share=share,
+        speech_share=round(speech_share(samples), 3) if params.voice_activity else None,
+        level_dbfs=round(level_dbfs, 1),
         clipped_share=round(float(np.mean(np.abs(samples) >= _FULL_SCALE)), 6),
         dc_offset=round(float(samples.mean()), 6),
         fingerprint=fingerprint(samples),
     )
 
 
-def _told(pieces: list[Recording], outcomes: Sequence[_Outcome]) -> Iterator[Clip | Rejection]:
+def _middle(samples: Samples, wanted_s: float | None) -> Samples:
+    """So many seconds from the middle of what may be longer; all of it for None."""
+    surplus = 0 if wanted_s is None else max(0, samples.size - round(wanted_s * SAMPLE_RATE_HZ))
+    return samples[surplus // 2 : samples.size - (surplus - surplus // 2)]
+
+
+def _centre_s(recording: Recording, params: SplitParams) -> float | None:
+    return recording.content_s if params.cut_centre and recording.start_s is None else None
+
+
+def _told(pieces: list[Recording], outcomes: Sequence[_Outcome], params: SplitParams) -> Iterator[Clip | Rejection]:
     """What the lists say, put to what was found. Nobody knows which words belong to which part of a cut recording."""
     for outcome in outcomes:
         recording = pieces[outcome.piece or 0]
@@ -175,9 +185,20 @@ def _told(pieces: list[Recording], outcomes: Sequence[_Outcome]) -> Iterator[Cli
         else:
             snr_db = outcome.snr_db if recording.snr_db is None else recording.snr_db
             facts = {name: getattr(outcome, name) for name in _MEASURED}
-            yield Clip(recording=recording, snr_db=snr_db, **facts)
+            clip = Clip(recording=recording, snr_db=snr_db, **facts)
+            yield _unwanted(clip, params) or clip
     if pieces[0].reference is not None and any(o.start_s is not None for o in outcomes):
         yield Rejection(pieces[0].source, "transcript_without_times", _WITHOUT_TIMES)
+
+
+def _unwanted(clip: Clip, params: SplitParams) -> Rejection | None:
+    """Why a sound clip is not wanted, cheap to decide anew from what was measured."""
+    name, share, least_db = named(clip.recording), clip.speech_share, params.min_snr_db
+    if share is not None and share < params.min_speech_share:
+        return Rejection(name, "little_speech", f"{share:.0%} of it is speech; {params.min_speech_share:.0%} are wanted")
+    if least_db is not None and clip.snr_db < least_db:
+        return Rejection(name, "too_noisy", f"has an SNR of {clip.snr_db:.1f} dB; {least_db:g} dB are wanted")
+    return None
 
 
 def _revived(value: Any, sounds: SoundCache) -> list[_Outcome] | None:

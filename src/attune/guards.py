@@ -49,6 +49,13 @@ def length_ratio(baseline: str, proposal: str, params: GuardParams) -> str | Non
     return _above(lengths[1] / lengths[0], params.max_length_ratio, "times the shorter text's characters")
 
 
+def doubt_reference(baseline: str, reference: str, params: GuardParams) -> str | None:
+    """Why a human's text may not belong to its recording: it is too far from what was heard. No guard: people are believed."""
+    longest = max(1, len(normalize(baseline)), len(normalize(reference)))
+    edits = score("", reference, baseline).characters.errors
+    return _above(edits / longest, params.max_reference_distance, "character edits per character from what was heard")
+
+
 GUARDS: Mapping[str, Guard] = {"empty": empty, "edit_ratio": edit_ratio, "length_ratio": length_ratio}
 """Every guard by the name it is counted under, in the order they are asked."""
 

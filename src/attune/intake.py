@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from attune import splitting
 from attune.clips import Clip, make_clips
@@ -20,10 +19,9 @@ from attune.layouts import Inventory, Recording, named, take_inventory, tested
 from attune.params import SplitParams
 from attune.records import Condition, Rejection, Split, Utterance
 from attune.soundcache import SoundCache
+from attune.transcripts import Doubt, Transcripts
 from attune.workcache import WorkCache
 
-_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-_CONDITIONS: tuple[Condition, ...] = ("clean", "noisy")
 _GUESSED_NAMES = "speaker names of {} recording(s) were guessed from file names; where these name no people, "
 _BY_SESSION = "{} recording(s) name no speaker and are dealt by session; where one person is in several sessions, "
 _BY_FILE = "{} recording(s) name no speaker and are dealt by file; where one person is in several files, "
@@ -55,44 +53,22 @@ def prepare_corpus(raw: Path, prepared: Path, params: SplitParams, cache: WorkCa
     fixed = {*params.test_speakers, *(r.speaker for r in inventory.recordings if tested(r))}
     params = params.model_copy(update={"test_speakers": tuple(sorted(fixed))})
     splitting.check_speakers((r.speaker for r in inventory.recordings), params)
+    transcripts = Transcripts((r.reference for r in inventory.recordings if r.reference), params.transcripts)
     clips, refused = make_clips(inventory.recordings, params, cache, sounds)
     clips, doubles = _without_doubles(clips)
     if not clips:
         raise DataError(f"none of the {len(inventory.recordings)} recordings in {raw} is usable: {_reasons(refused)}")
     dealt = splitting.deal({c.digest[:16]: c.recording.speaker for c in clips}, params)
     conditions = _conditions(clips, params)
-    utterances = [_utterance(c, dealt.split_of[c.digest[:16]], heard) for c, heard in zip(clips, conditions, strict=True)]
+    references, set_aside = _references(clips, transcripts)
+    facts = zip(clips, conditions, references, strict=True)
+    utterances = [_utterance(clip, dealt.split_of[clip.digest[:16]], condition, text) for clip, condition, text in facts]
+    utterances, surplus = _balanced(utterances, params)
     splitting.check_leakage(utterances, params.validation_unit)
-    rejected = [*inventory.rejected, *refused, *doubles]
+    rejected = [*inventory.rejected, *refused, *doubles, *set_aside, *surplus]
     with whole_folder(prepared) as draft:
         write_corpus(draft, utterances, _ById(clips, sounds), rejected)
     return _report(inventory, clips, utterances, rejected, dealt.warnings)
-
-
-def metrics(report: IntakeReport) -> dict[str, Any]:
-    """The figures of `metrics/split_clean_noisy.json`: the whole, each side, each condition, and what was left out."""
-    of_all = report.utterances
-    return {
-        "recordings": report.recordings,
-        **_figures(of_all),
-        "rejected": len(report.rejected),
-        "ignored_files": report.ignored_files,
-        "empty_transcripts": report.empty_transcripts,
-        **{side: _figures(u for u in of_all if u.split == side) for side in _SPLITS},
-        **{condition: _figures(u for u in of_all if u.condition == condition) for condition in _CONDITIONS},
-        "rejected_for": dict(sorted(Counter(r.reason for r in report.rejected).items())),
-        "speaker_from": dict(sorted(report.speaker_from.items())),
-        "warnings": list(report.warnings),
-    }
-
-
-def histogram(values: Iterable[float | None], width: int, unit: str) -> list[dict[str, Any]]:
-    """Rows of a plot: how many values fall into each bin of `width`, in the order of the values; none are left out between."""
-    counts = Counter(int(value // width) for value in values if value is not None)
-    bins = range(min(counts), max(counts) + 1) if counts else range(0)
-    digits = max((len(str(abs(number * width))) for number in bins), default=1)
-    named = ((number, f"{number * width:{digits}d} to {(number + 1) * width:{digits}d} {unit}") for number in bins)
-    return [{"bin": name, "utterances": counts[number]} for number, name in named]
 
 
 class _ById:
@@ -123,6 +99,28 @@ def _double(recording: Recording, kept: Recording) -> Rejection:
     return Rejection(named(recording), "duplicate_sound", f"is the same sound as {named(kept)}{but}")
 
 
+def _references(clips: list[Clip], transcripts: Transcripts) -> tuple[list[str | None], list[Rejection]]:
+    """Each clip's text as it is to be written, None without one; and the texts that cannot be of their clip."""
+    judged = [transcripts.judge(c.recording.reference, c.duration_s) if c.recording.reference else None for c in clips]
+    set_aside = [
+        Rejection(named(clip.recording), doubt.reason, f"its transcript: {doubt.detail}")
+        for clip, doubt in zip(clips, judged, strict=True)
+        if isinstance(doubt, Doubt)
+    ]
+    return [None if isinstance(text, Doubt) else text for text in judged], set_aside
+
+
+def _balanced(utterances: list[Utterance], params: SplitParams) -> tuple[list[Utterance], list[Rejection]]:
+    """Without what the classes of the column `balance` have too much of."""
+    column = params.balance
+    if column is None:
+        return utterances, []
+    kept = splitting.balanced(utterances, column, params.salt)
+    why = f"left out, so that each {column} is heard as often"
+    surplus = [Rejection(u.source, "balance", f"{u.tags.get(column)!r}: {why}") for u in utterances if u.id not in kept]
+    return [u for u in utterances if u.id in kept], surplus
+
+
 def _conditions(clips: list[Clip], params: SplitParams) -> list[Condition]:
     """What the folder or the list says of each clip; else what its noise says, or its place among those that nobody tells of."""
     untold = sorted(clip.recording.source for clip in clips if clip.recording.condition is None)
@@ -136,7 +134,7 @@ def _conditions(clips: list[Clip], params: SplitParams) -> list[Condition]:
     return [clip.recording.condition or condition(clip) for clip in clips]
 
 
-def _utterance(clip: Clip, split: Split, condition: Condition) -> Utterance:
+def _utterance(clip: Clip, split: Split, condition: Condition, reference: str | None) -> Utterance:
     return Utterance(
         id=clip.digest[:16],
         audio_digest=clip.digest,
@@ -147,9 +145,11 @@ def _utterance(clip: Clip, split: Split, condition: Condition) -> Utterance:
         duration_s=clip.duration_s,
         snr_db=clip.snr_db,
         speech_share=clip.speech_share,
+        level_dbfs=clip.level_dbfs,
         clipped_share=clip.clipped_share,
         dc_offset=clip.dc_offset,
-        reference=clip.recording.reference,
+        reference=reference,
+        transcript=clip.recording.reference,
         session=clip.recording.session,
         start_s=clip.recording.start_s,
         end_s=clip.recording.end_s,
@@ -172,16 +172,6 @@ def _report(
         {str(rule): count for rule, count in rules.items()},
         warnings,
     )
-
-
-def _figures(utterances: Iterable[Utterance]) -> dict[str, float]:
-    some = list(utterances)
-    return {
-        "utterances": len(some),
-        "hours": round(sum(u.duration_s for u in some) / 3600, 4),
-        "speakers": len({u.speaker for u in some}),
-        "with_reference": sum(u.reference is not None for u in some),
-    }
 
 
 def _reasons(rejected: list[Rejection]) -> str:

@@ -57,6 +57,8 @@ class Recording:
     start_s: float | None = None
     end_s: float | None = None
     """The piece of the file that this is; both None for the whole."""
+    content_s: float | None = None
+    """How much of it matters, as the list says; the rest is padding around."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The list's other columns."""
 
@@ -109,7 +111,8 @@ def _recording(source: str, path: Path, entry: manifests.Entry | None, written: 
     reference = " ".join(text.split()) if text else ""
     condition = row.condition or _condition(source)
     return Recording(
-        path, source, speaker, rule, condition, reference or None, row.session, row.snr_db, row.start_s, row.end_s, row.tags
+        path, source, speaker, rule, condition, reference or None, row.session, row.snr_db,
+        row.start_s, row.end_s, row.content_s, row.tags,
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ _TEXT = ("text", "transcript", "transcription", "sentence")
 _SPEAKER = ("speaker", "speaker_id", "client_id")
 _SESSION = ("session", "session_id")
 _CONDITION = ("condition", "label")
-_START, _END, _LENGTH = ("start_s", "start", "offset"), ("end_s", "end"), ("duration",)
+_START, _END, _LENGTH = ("start_s", "start", "offset"), ("end_s", "end"), ("duration", "duration_s")
 _SNR = ("snr_db", "snr")
 _USED = frozenset({*_AUDIO, *_TEXT, *_SPEAKER, *_SESSION, *_CONDITION, *_START, *_END, *_LENGTH, *_SNR, "segments"})
 _MOST_FIELD_BYTES = 1 << 20
@@ -57,6 +57,8 @@ class Entry:
     start_s: float | None = None
     end_s: float | None = None
     """A piece from `start_s` on; to the recording's end without `end_s`."""
+    content_s: float | None = None
+    """How long the recording is, or what matters of it, if padding was put around."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The row's other columns."""
 
@@ -152,7 +154,7 @@ def _entry(row: object, where: str, raw: Path) -> Entry | Rejection:
     except ValueError as error:
         return Rejection(where, "malformed_line", str(error))
     return Entry(
-        source, text, _name(speaker), where, _name(session), _condition(row), snr_db, start_s, end_s, _tags(row)
+        source, text, _name(speaker), where, _name(session), _condition(row), snr_db, start_s, end_s, _length_s(row), _tags(row)
     )  # fmt: skip
 
 
@@ -167,6 +169,15 @@ def _piece(row: _Row) -> tuple[float | None, float | None]:
     if start_s < 0 or (end_s is not None and end_s <= start_s):
         raise ValueError(f"a piece from {start_s:g} to {end_s:g} s is none" if end_s is not None else f"starts at {start_s:g} s")
     return start_s, end_s
+
+
+def _length_s(row: _Row) -> float | None:
+    """What the row says of the length; a column that only informs loses no row where it is no number."""
+    try:
+        length_s = _number(row, _LENGTH)
+    except ValueError:
+        return None
+    return length_s if length_s and length_s > 0 else None
 
 
 def _number(row: _Row, keys: tuple[str, ...]) -> float | None:
@@ -188,10 +199,9 @@ def _condition(row: _Row) -> Condition | None:
 
 
 def _tags(row: _Row) -> dict[str, str]:
-    """The columns that have no meaning here; and a label that is no condition."""
-    tags = {str(key): str(value) for key, value in row.items() if key not in _USED and isinstance(value, str | int | float)}
-    label = _first(row, _CONDITION)
-    return {**tags, "label": str(label)} if label and _condition(row) is None else {k: v for k, v in tags.items() if v}
+    """The columns that have no meaning here, and the label."""
+    tags = {str(key): str(value) for key, value in row.items() if key not in _USED - {"label"}}
+    return {key: value for key, value in tags.items() if value and isinstance(row[key], str | int | float)}
 
 
 def _name(given: object) -> str | None:

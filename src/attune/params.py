@@ -58,6 +58,18 @@ class ShareParams(_Section):
         return self
 
 
+class TranscriptParams(_Section):
+    style: Literal["verbatim", "normalised"]
+    numbers: Literal["keep", "digits", "words"]
+    case: Literal["keep", "lower"]
+    punctuation: Literal["keep", "remove"]
+    language: str | None
+    scripts: tuple[str, ...]
+    min_chars_per_s: Annotated[float, Field(ge=0)]
+    max_chars_per_s: Annotated[float, Field(gt=0)]
+    max_repetition: Annotated[float, Field(gt=1)]
+
+
 class SplitParams(_Section):
     shares: ShareParams
     salt: str
@@ -70,7 +82,12 @@ class SplitParams(_Section):
     max_duration_s: Annotated[float, Field(gt=0, le=3600)]
     cut_long_to_s: Annotated[float, Field(ge=1, le=30)] | None
     silent_below_dbfs: Annotated[float, Field(le=0)]
+    voice_activity: bool
     min_speech_share: Share
+    min_snr_db: Annotated[float, Field(ge=-20, le=100)] | None
+    cut_centre: bool
+    balance: str | None
+    transcripts: TranscriptParams
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -78,6 +95,8 @@ class SplitParams(_Section):
             raise ValueError(f"min_duration_s ({self.min_duration_s:g}) must be below max_duration_s ({self.max_duration_s:g})")
         if self.cut_long_to_s is not None and not self.min_duration_s < self.cut_long_to_s <= self.max_duration_s:
             raise ValueError(f"cut_long_to_s ({self.cut_long_to_s:g}) must lie between min_duration_s and max_duration_s")
+        if self.min_speech_share > 0 and not self.voice_activity:
+            raise ValueError("min_speech_share above 0 needs voice_activity: true")
         both = set(self.test_speakers) & set(self.validation_speakers)
         if both:
             raise ValueError(f"test_speakers and validation_speakers both name {sorted(both)}; a speaker has one side")
@@ -99,6 +118,7 @@ class SecondOpinionParams(_Section):
 class GuardParams(_Section):
     max_edit_ratio: Annotated[float, Field(ge=0, le=5)]
     max_length_ratio: Annotated[float, Field(ge=1, le=10)]
+    max_reference_distance: Share
 
 
 class GoldParams(_Section):

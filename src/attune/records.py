@@ -30,7 +30,9 @@ class Utterance:
     duration_s: float
     snr_db: float | None
     reference: str | None
-    """A human's text as it was given; None where nobody wrote one."""
+    """A human's text, written as params ask for; None where nobody wrote one that is believed."""
+    transcript: str | None = None
+    """The same as it was given."""
     session: str | None = None
     """What was recorded in one go, as a list says."""
     start_s: float | None = None
@@ -38,6 +40,8 @@ class Utterance:
     """Which piece of its source it is; both None for the whole."""
     speech_share: float | None = None
     """Share of the time in which somebody speaks, 0 to 1; None where it was not measured."""
+    level_dbfs: float | None = None
+    """RMS of the loudest 50 ms, in dB of full scale."""
     clipped_share: float | None = None
     """Share of the samples that stand at full scale."""
     dc_offset: float | None = None

@@ -75,6 +75,23 @@ def check_leakage(utterances: Iterable[Utterance], validation_unit: Literal["spe
         raise LeakageError(f"sides of the split overlap: {'; '.join(found)}; make it anew: dvc repro -f split_clean_noisy")
 
 
+def balanced(utterances: Iterable[Utterance], column: str, salt: str) -> set[str]:
+    """Ids of utterances such that on each side all values of the tag `column` are as many; those without one are not among them.
+
+    A hash chooses. Raises DataError where nobody has such a tag.
+    """
+    ordered = sorted(utterances, key=lambda u: position(salt, u.id))
+    groups: dict[Split, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for utterance in ordered:
+        if column in utterance.tags:
+            groups[utterance.split][utterance.tags[column]].append(utterance.id)
+    if not groups:
+        known = ", ".join(sorted({name for u in ordered for name in u.tags})) or "none"
+        raise DataError(f"split_clean_noisy.balance: no list has a column {column!r}; columns are: {known}")
+    classes = {name for side in groups.values() for name in side}
+    return {i for side in groups.values() for name in classes for i in side[name][: min(len(side[c]) for c in classes)]}
+
+
 def position(salt: str, name: str) -> float:
     """A stable place in [0, 1) for a name: SHA-256 of salt and name, its first 64 bits as a fraction."""
     return int.from_bytes(hashlib.sha256(f"{salt}\0{name}".encode()).digest()[:8], "big") / 2**64

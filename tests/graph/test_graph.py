@@ -19,8 +19,8 @@ LAYERS: list[set[str]] = [
     {"errors", "records"},
     {"params", "files", "progress", "dataset", "audio", "text", "workcache", "soundcache", "lineage"},
     {
-        "splitting", "intake", "clips", "doubles", "layouts", "manifests", "label_studio", "voice_activity", "scoring",
-        "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
+        "splitting", "intake", "clips", "transcripts", "doubles", "layouts", "manifests", "label_studio", "voice_activity",
+        "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
     {"devices", "checkpoints"},
     {"recognizers", "correctors", "finetuning", "export"},

@@ -5,7 +5,7 @@ import pytest
 from attune.guards import GUARDS, edit_ratio, empty, length_ratio, refuse
 from attune.params import GuardParams
 
-BOUNDS = GuardParams(max_edit_ratio=0.5, max_length_ratio=2.0)
+BOUNDS = GuardParams(max_edit_ratio=0.5, max_length_ratio=2.0, max_reference_distance=0.8)
 
 
 def test_every_guard_lets_the_baseline_itself_pass() -> None:
@@ -31,7 +31,7 @@ def test_edits_up_to_the_bound_pass_and_above_it_are_refused_with_the_value() ->
 
 
 def test_case_and_punctuation_are_no_edits() -> None:
-    assert edit_ratio("two tablets", "Two tablets.", GuardParams(max_edit_ratio=0.0, max_length_ratio=1.0)) is None
+    assert edit_ratio("two tablets", "Two tablets.", BOUNDS.model_copy(update={"max_edit_ratio": 0.0})) is None
 
 
 def test_text_where_nothing_was_heard_is_refused() -> None:

@@ -16,8 +16,9 @@ from attune.dataset import Sounds, read_rejected, read_utterances
 from attune.demo.grammar import sentences
 from attune.demo.voices import Synthesizer, Voice
 from attune.errors import DataError
-from attune.intake import IntakeReport, histogram, metrics, prepare_corpus
+from attune.intake import IntakeReport, prepare_corpus
 from attune.params import SplitParams
+from attune.report.corpus import distribution, metrics
 from attune.soundcache import SoundCache
 from attune.workcache import WorkCache
 
@@ -294,15 +295,67 @@ def test_the_same_sound_at_another_rate_is_kept_once_and_so_on_one_side(raw: Pat
     assert rejected(raw) == {f"emil/{number}.ogg": "duplicate_sound" for number in range(3)}
 
 
-def test_a_histogram_leaves_no_bin_out() -> None:
-    assert histogram([0.5, 0.7, 3.2, None], 1, "s") == [
-        {"bin": "0 to 1 s", "utterances": 2},
-        {"bin": "1 to 2 s", "utterances": 0},
-        {"bin": "2 to 3 s", "utterances": 0},
-        {"bin": "3 to 4 s", "utterances": 1},
-    ]
-    assert histogram([None], 5, "dB") == []
-    assert [row["bin"] for row in histogram([4.0, 12.0], 5, "dB")] == [" 0 to  5 dB", " 5 to 10 dB", "10 to 15 dB"]
+def test_distributions_are_told_of_each_side_and_condition_without_gaps(raw: Path) -> None:
+    record(raw / "noisy/anna/long.wav", np.concatenate([tone(222, 1.0), tone(333, 0.9)]))
+    report = prepare(raw)
+    rows = distribution(report.utterances, "duration_s", 1)
+    assert [row["duration_s"] for row in rows] == [0, 1]
+    assert [(row["clean"], row["noisy"]) for row in rows] == [(1.0, 0.0), (0.0, 1.0)]
+    for part in ("train", "validation", "test"):
+        assert sum(row[part] for row in rows) == pytest.approx(1)
+    assert distribution([], "snr_db", 5) == []
+    figures = metrics(report)
+    assert figures["noisy"]["duration_s"] == {"p10": 1.9, "p50": 1.9, "p90": 1.9}
+    assert figures["clean"]["duration_s"]["p50"] == 0.5
+    assert figures["train"]["snr_db"]["p10"] <= figures["train"]["snr_db"]["p90"]
+
+
+def test_transcripts_are_rewritten_once_and_kept_as_given(raw: Path) -> None:
+    (raw / "clean/anna/0.txt").write_text("Um, TWENTY-three [coughs]  pills.")
+    (raw / "clean/anna/1.txt").write_text("[laughs]")
+    wanted = params().transcripts.model_copy(
+        update={"style": "normalised", "numbers": "digits", "case": "lower", "punctuation": "remove", "language": "en"}
+    )
+    found = {u.source: (u.reference, u.transcript) for u in prepare(raw, transcripts=wanted).utterances}
+    assert found["clean/anna/0.wav"] == ("23 pills", "Um, TWENTY-three [coughs] pills.")
+    assert found["clean/anna/1.wav"] == (None, "[laughs]")
+    assert rejected(raw) == {"clean/anna/1.wav": "transcript_without_words"}
+
+
+def test_only_the_middle_of_a_padded_clip_is_kept_and_noisy_ones_are_not(raw: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number, level in ((0, 1e-3), (1, 0.3)):
+        content, noise = tone(200 + 40 * number, 1.0), level * rng.standard_normal(2 * RATE)
+        record(raw / f"dora/{number}.wav", np.pad(content, RATE // 2) + noise)
+    (raw / "list.csv").write_text("audio,speaker,duration\ndora/0.wav,dora,1.0\ndora/1.wav,dora,1.0\nclean/anna/0.wav,anna,n/a\n")
+    found = {u.source: u.duration_s for u in prepare(raw, cut_centre=True, min_snr_db=10.0).utterances}
+    assert found["dora/0.wav"] == 1.0
+    assert found["clean/anna/0.wav"] == 0.5
+    assert rejected(raw) == {"dora/1.wav": "too_noisy"}
+    prepared = raw.parent / "prepared"
+    (kept,) = (Sounds(prepared)[u.id] for u in read_utterances(prepared) if u.source == "dora/0.wav")
+    whole, _ = soundfile.read(raw / "dora/0.wav", dtype="float32")
+    assert np.allclose(kept, whole[RATE // 2 : RATE // 2 + RATE], atol=1e-4)
+    assert {u.duration_s for u in prepare(raw).utterances if u.speaker == "dora"} == {2.0}
+
+
+def test_classes_are_balanced_on_each_side(raw: Path) -> None:
+    rows = ["audio,speaker,label"]
+    for person in range(8):
+        for number in range(6):
+            name = f"p{person}/{number}.wav"
+            record(raw / name, np.random.default_rng([person, number]).standard_normal(RATE // 2) / 9)
+            rows.append(f"{name},p{person},{'speech' if number < 4 else 'nonspeech'}")
+    (raw / "list.csv").write_text("\n".join(rows))
+    report = prepare(raw, balance="label", validation_speakers=("p0", "p1"), test_speakers=("p2",))
+    sides = {u.split for u in report.utterances}
+    assert sides == {"train", "validation", "test"}
+    for side in sides:
+        labels = [u.tags["label"] for u in report.utterances if u.split == side]
+        assert labels.count("speech") == labels.count("nonspeech") > 0
+    assert set(rejected(raw).values()) == {"balance"}
+    with pytest.raises(DataError, match=r"no list has a column 'sex'; columns are: label"):
+        prepare(raw, balance="sex")
 
 
 def test_flat_folders_may_be_split_in_half(tmp_path: Path) -> None:

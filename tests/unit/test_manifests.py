@@ -124,7 +124,7 @@ def test_common_voice_and_measured_tables_are_understood(tmp_path: Path) -> None
     assert (voice.source, voice.speaker, voice.text, dict(voice.tags)) == ("cv_1.mp3", "ab12", "Hola.", {})
     table = "path,label,snr_db,duration\na.wav,noisy,4.5,1.0\nb.wav,SPEECH,12,1.0\n"
     ((noisy, speech), _) = read(tmp_path, "sub/metadata.csv", table)
-    assert (noisy.condition, noisy.snr_db, dict(noisy.tags)) == ("noisy", 4.5, {})
+    assert (noisy.condition, noisy.snr_db, dict(noisy.tags)) == ("noisy", 4.5, {"label": "noisy"})
     assert (speech.condition, speech.snr_db, dict(speech.tags)) == (None, 12.0, {"label": "SPEECH"})
 
 

@@ -4,14 +4,14 @@ Which corrector it is makes no difference here.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from attune.correctors.blind_check import BlindCheck, blind_sample, check_blind
 from attune.correctors.protocol import Corrector, Item, Proposal
 from attune.errors import DataError, GoldError
-from attune.guards import refuse
+from attune.guards import doubt_reference, refuse
 from attune.params import GuardParams
 from attune.records import Gold, Hypothesis, Utterance
 from attune.text import normalize
@@ -19,7 +19,7 @@ from attune.text import normalize
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """One quarantined utterance, for a person to listen to."""
+    """One utterance for a person to listen to: quarantined, or with a transcript that may be another's."""
 
     id: str
     source: str
@@ -29,6 +29,7 @@ class ReviewItem:
     """Of the baseline in what it heard."""
     heard: str
     proposal: str | None
+    """What a corrector proposed, or a person wrote."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class GoldReport:
 
     golds: tuple[Gold, ...]
     review: tuple[ReviewItem, ...]
-    """The quarantined ones: those where a confident baseline and a proposal disagree first, the test split last."""
+    """Those where a confident baseline and a proposal disagree first, the test split last."""
+    doubted_references: int
+    """How many of them have a human's transcript, which is believed all the same."""
     wanted: int
     """Utterances outside the test split: the ones training could use."""
     believed: int
@@ -60,6 +63,8 @@ def make_gold(
     answers = _judge([*asked, *blind], corrector, guards)
     golds = tuple(_human(u) or (answers[u.id] if u.split != "test" else _untested(u)) for u in utterances)
     wanted = [gold for utterance, gold in zip(utterances, golds, strict=True) if utterance.split != "test"]
+    quarantined = [_review_item(items[gold.id], gold.why, gold.proposal) for gold in golds if gold.source == "quarantined"]
+    doubted = list(_doubted(golds, items, guards))
     believed = sum(gold.text is not None for gold in wanted)
     if wanted and not believed and corrector.source == "human":
         raise GoldError(
@@ -68,7 +73,8 @@ def make_gold(
         )
     return GoldReport(
         golds=golds,
-        review=_review(golds, items),
+        review=tuple(sorted([*quarantined, *doubted], key=lambda waiting: _urgency(waiting, items))),
+        doubted_references=len(doubted),
         wanted=len(wanted),
         believed=believed,
         blind_check=check_blind(blind, answers) if blind else None,
@@ -88,6 +94,7 @@ def metrics(report: GoldReport) -> dict[str, Any]:
         "share_with_gold": report.believed / report.wanted if report.wanted else None,
         "sources": dict(sorted(Counter(gold.source for gold in report.golds).items())),
         "quarantined": dict(sorted(quarantined.items())),
+        "doubted_references": report.doubted_references,
         "blind_check": asdict(report.blind_check) if report.blind_check else None,
     }
 
@@ -137,14 +144,18 @@ def _untested(utterance: Utterance) -> Gold:
     return Gold(utterance.id, None, "quarantined", "test_without_reference")
 
 
-def _review(golds: Iterable[Gold], items: Mapping[str, Item]) -> tuple[ReviewItem, ...]:
-    waiting = [(gold, items[gold.id]) for gold in golds if gold.source == "quarantined"]
-    waiting.sort(key=lambda entry: (_last(*entry), -entry[1].hypothesis.confidence, entry[0].id))
-    return tuple(
-        ReviewItem(gold.id, item.utterance.source, gold.why, item.hypothesis.confidence, item.hypothesis.text, gold.proposal)
-        for gold, item in waiting
-    )
+def _doubted(golds: Iterable[Gold], items: Mapping[str, Item], guards: GuardParams) -> Iterator[ReviewItem]:
+    for gold in golds:
+        if gold.source == "human" and gold.text is not None:
+            item = items[gold.id]
+            if why := doubt_reference(item.hypothesis.text, gold.text, guards):
+                yield _review_item(item, f"far_from_heard: {why}", gold.text)
 
 
-def _last(gold: Gold, item: Item) -> tuple[bool, bool]:
-    return item.utterance.split == "test", gold.proposal is None
+def _review_item(item: Item, why: str, proposal: str | None) -> ReviewItem:
+    heard = item.hypothesis
+    return ReviewItem(item.utterance.id, item.utterance.source, why, heard.confidence, heard.text, proposal)
+
+
+def _urgency(waiting: ReviewItem, items: Mapping[str, Item]) -> tuple[bool, bool, float, str]:
+    return items[waiting.id].utterance.split == "test", waiting.proposal is None, -waiting.confidence, waiting.id

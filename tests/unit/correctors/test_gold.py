@@ -14,7 +14,7 @@ from attune.records import Gold, GoldSource
 
 MakeItem = Callable[..., Item]
 
-GUARDS = GuardParams(max_edit_ratio=0.6, max_length_ratio=2.0)
+GUARDS = GuardParams(max_edit_ratio=0.6, max_length_ratio=2.0, max_reference_distance=0.8)
 
 
 class Says:
@@ -103,6 +103,16 @@ def test_review_puts_confident_disagreement_first_and_the_test_split_last(make_i
     report = _make([test, silent, unsure, sure], Says({"sure": "quite different words", "unsure": "also other words"}))
     assert [waiting.id for waiting in report.review] == ["sure", "unsure", "silent", "test"]
     assert report.review[0].source == "clean/sure.wav"
+
+
+def test_a_transcript_far_from_what_was_heard_is_believed_and_listed_for_review(make_item: MakeItem) -> None:
+    near, far = make_item("near", "two tabs", "Two tablets."), make_item("far", "the door is open", "Two tablets.")
+    report = _make([near, far], Says({}))
+    assert [gold.source for gold in report.golds] == ["human", "human"]
+    (waiting,) = report.review
+    assert (waiting.id, waiting.heard, waiting.proposal) == ("far", "the door is open", "Two tablets.")
+    assert waiting.why.startswith("far_from_heard: 0.8")
+    assert metrics(report)["doubted_references"] == 1
 
 
 def test_references_alone_leave_the_rest_for_review(make_item: MakeItem) -> None:
