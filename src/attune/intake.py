@@ -49,7 +49,7 @@ def prepare_corpus(raw: Path, prepared: Path, params: SplitParams, cache: WorkCa
     than two speakers, LeakageError if anything of the test side would be on another.
     """
     _check_apart(raw, prepared)
-    inventory = take_inventory(raw)
+    inventory = take_inventory(raw, sounds)
     fixed = {*params.test_speakers, *(r.speaker for r in inventory.recordings if tested(r))}
     params = params.model_copy(update={"test_speakers": tuple(sorted(fixed))})
     splitting.check_speakers((r.speaker for r in inventory.recordings), params)

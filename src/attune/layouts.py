@@ -2,9 +2,7 @@
 
 Any nesting is read. A folder `clean` or `noisy` in the path tells the condition, a folder `test` who is tested on. A transcript
 is `x.txt` beside `x.wav`, or `transcripts/x.txt` for `audio/x.wav`, or a row of a list (see `manifests`), which wins; a row may
-also be a piece of a longer recording. A row names its file by a path from its list's folder; where there is none, by that path
-in a folder `clips`, with the ending left out, or by the file's name alone where only one file bears it. Nothing is decoded
-here; see `clips` for that.
+also be a piece of a longer recording; see `listings` for how a row finds its file. Nothing is decoded here; see `clips` for that.
 
 Who speaks, by the first of these rules that gives an answer (`Recording.speaker_from` says which did):
 - `manifest`: the row's speaker.
@@ -15,23 +13,22 @@ Who speaks, by the first of these rules that gives an answer (`Recording.speaker
 - `recording`: the file itself, with all its pieces. Who speaks in several files may then be on two sides; `intake` warns of it.
 """
 
-import os
 import posixpath
 import re
-import stat
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from attune import manifests
+from attune import manifests, saved_datasets
 from attune.errors import DataError
+from attune.listings import read_lists
+from attune.raw_files import AUDIO, is_audio, name_below, spelled, suffix, walk
 from attune.records import Condition, Rejection
+from attune.soundcache import SoundCache
 
 SpeakerRule = Literal["manifest", "folder", "file_name", "session", "recording"]
 
-_AUDIO = frozenset([".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff"])
 TEST_FOLDER = "test"
 """Who is recorded below a folder of this name is tested on."""
 _CONTAINERS = frozenset({TEST_FOLDER, "clean", "noisy", "audio", "clips", "wav", "wavs"})
@@ -85,19 +82,22 @@ def named(recording: Recording) -> str:
     return f"{recording.source} from {recording.start_s:g} s" + (f" to {recording.end_s:g} s" if recording.end_s else "")
 
 
-def take_inventory(raw: Path) -> Inventory:
-    """The recordings below `raw`, ordered by source. Raises DataError if the folder is missing or has none."""
+def take_inventory(raw: Path, packed: SoundCache | None = None) -> Inventory:
+    """The recordings below `raw`, ordered by source. Raises DataError if the folder is missing or has none.
+
+    What stands inside of saved datasets is laid into `packed`, by default the user's cache.
+    """
     if not raw.is_dir():
         raise DataError(f"{raw} is not a folder; put your recordings there, or run: attune demo corpus")
     rejected: list[Rejection] = []
-    files = {_name(path, raw): path for path in _walk(raw, rejected)}
-    lists, entries = _read_lists(files, raw, rejected)
-    sounds = sorted(source for source in files if _is_audio(source) or _key(source) in entries)
+    files = {name_below(path, raw): path for path in walk(raw, rejected)}
+    lists, entries = read_lists(files, raw, packed or SoundCache(), rejected)
+    sounds = sorted(source for source in files if is_audio(source) or spelled(source) in entries)
     texts = _written_texts(files, sounds, entries, rejected)
     if not sounds:
-        raise DataError(f"{raw} has no recordings ({', '.join(sorted(_AUDIO))}); put some there, or run: attune demo corpus")
+        raise DataError(f"{raw} has no recordings ({', '.join(sorted(AUDIO))}); put some there, or run: attune demo corpus")
     recordings = tuple(
-        _recording(s, files[s], entry, texts.get(s)) for s in sounds for entry in entries.get(_key(s), [None])
+        _recording(s, files[s], entry, texts.get(s)) for s in sounds for entry in entries.get(spelled(s), [None])
     )  # fmt: skip
     given = [*texts.values(), *(e.text for rows in entries.values() for e in rows)]
     used = {*sounds, *lists, *filter(_is_transcript, files)}
@@ -118,16 +118,18 @@ def _recording(source: str, path: Path, entry: manifests.Entry | None, written: 
 
 def _speaker(source: str, given: str | None, session: str | None) -> tuple[str, SpeakerRule]:
     if given:
-        return _key(given), "manifest"
+        return spelled(given), "manifest"
     *folders, name = source.split("/")
+    if any(folder.endswith(saved_datasets.SUFFIX) for folder in folders):
+        folders = []  # a dataset's folders are nobody's
     last = max((i for i, folder in enumerate(folders) if folder.lower() in _CONTAINERS), default=-1)
     above = [folder for folder in folders if folder.lower() not in _CONTAINERS]
     if above:
-        return _key((folders[last + 1 :] or above)[0]), "folder"
+        return spelled((folders[last + 1 :] or above)[0]), "folder"
     prefix = re.match(r"[^_-]*[^\W\d_][^_-]*(?=[_-])", name)
     if prefix:
-        return _key(prefix.group().strip()), "file_name"
-    return (_key(session), "session") if session else (_key(source), "recording")
+        return spelled(prefix.group().strip()), "file_name"
+    return (spelled(session), "session") if session else (spelled(source), "recording")
 
 
 def _condition(source: str) -> Condition | None:
@@ -135,65 +137,6 @@ def _condition(source: str) -> Condition | None:
     folders = [folder.lower() for folder in source.split("/")[:-1]]
     found = [(folders.index(condition), condition) for condition in conditions if condition in folders]
     return min(found)[1] if found else None
-
-
-def _read_lists(
-    files: Mapping[str, Path], raw: Path, rejected: list[Rejection]
-) -> tuple[list[str], dict[str, list[manifests.Entry]]]:
-    """Which files are lists, and their usable rows by the key of the recording they mean, which is there."""
-    lists, found = list[str](), dict[str, list[manifests.Entry]]()
-    places = _Places(files)
-    for source in sorted(s for s in files if _suffix(s) in manifests.SUFFIXES):
-        try:
-            read = manifests.read_manifest(files[source], source, raw)
-        except OSError as error:
-            rejected.append(Rejection(source, "unreadable", f"cannot be opened: {error.strerror}"))
-            continue
-        if read is not None:
-            lists.append(source)
-            rejected += read[1]
-            for entry in read[0]:
-                _file(entry, places.find(entry.source), found, rejected)
-    return lists, found
-
-
-def _file(entry: manifests.Entry, key: str | None, found: dict[str, list[manifests.Entry]], rejected: list[Rejection]) -> None:
-    """Puts a row to the others of its recording, unless it says again, or otherwise, what one of them says."""
-    if key is None:
-        rejected.append(Rejection(entry.row, "missing_audio", f"names {entry.source!r}, which is not there"))
-        return
-    same = [known for known in found.get(key, []) if (known.start_s, known.end_s) == (entry.start_s, entry.end_s)]
-    if not same:
-        found.setdefault(key, []).append(entry)
-    elif _says(same[0]) != _says(entry):
-        rejected.append(Rejection(entry.row, "listed_twice", f"says other than {same[0].row} of {entry.source!r}"))
-
-
-class _Places:
-    """Finds the recording that a row means."""
-
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        self._keys = {_key(source) for source in files}
-        self._by_stem: dict[str, list[str]] = {}
-        self._by_name: dict[str, list[str]] = {}
-        for source in filter(_is_audio, files):
-            self._by_stem.setdefault(posixpath.splitext(_key(source))[0], []).append(_key(source))
-            self._by_name.setdefault(posixpath.basename(_key(source)), []).append(_key(source))
-
-    def find(self, source: str) -> str | None:
-        """The key of the file; None where there is none, or more than one."""
-        folder, name = posixpath.split(_key(source))
-        for place in (_key(source), posixpath.join(folder, "clips", name)):
-            if place in self._keys:
-                return place
-            if len(same := self._by_stem.get(place, [])) == 1:
-                return same[0]
-        same = self._by_name.get(name, [])
-        return same[0] if len(same) == 1 else None
-
-
-def _says(entry: manifests.Entry) -> tuple[str | None, str | None]:
-    return entry.text, entry.speaker
 
 
 def _written_texts(
@@ -210,7 +153,7 @@ def _written_texts(
         stem = posixpath.splitext(source)[0]
         meant = beside.get(stem) or apart.get(_without(stem, _TEXT_FOLDERS))
         text = _read_text(files[source], source, rejected)
-        row = next((e for e in entries.get(_key(meant or ""), []) if e.text is not None), None)
+        row = next((e for e in entries.get(spelled(meant or ""), []) if e.text is not None), None)
         if meant is None:
             rejected.append(Rejection(source, "transcript_without_audio", "has no recording of the same name beside it"))
         elif text is not None and row and row.text is not None and row.text.split() != text.split():
@@ -236,65 +179,5 @@ def _read_text(path: Path, source: str, rejected: list[Rejection]) -> str | None
     return None
 
 
-def _walk(raw: Path, rejected: list[Rejection]) -> Iterator[Path]:
-    """Every regular file once, in a fixed order. Linked folders come last; those that lead back or upwards are rejected."""
-    real, linked = [raw], list[Path]()
-    seen = {_identity(folder) for folder in raw.resolve().parents}
-    while real or linked:
-        folder = real.pop() if real else linked.pop(0)
-        if _identity(folder) in seen:
-            rejected.append(Rejection(_name(folder, raw), "link_loop", "leads to a folder that is read already"))
-            continue
-        seen.add(_identity(folder))
-        for child in _children(folder, raw, rejected):
-            mode = _mode(child, raw, rejected)
-            if stat.S_ISREG(mode):
-                yield child
-            elif stat.S_ISDIR(mode) and not child.name.startswith("."):
-                (linked if child.is_symlink() else real).append(child)
-            elif mode and not stat.S_ISDIR(mode):
-                rejected.append(Rejection(_name(child, raw), "unreadable", "is neither a file nor a folder"))
-
-
-def _children(folder: Path, raw: Path, rejected: list[Rejection]) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        rejected.append(Rejection(_name(folder, raw), "unreadable", f"cannot be listed: {error.strerror}"))
-        return []
-
-
-def _mode(path: Path, raw: Path, rejected: list[Rejection]) -> int:
-    try:
-        return path.stat().st_mode
-    except OSError as error:
-        rejected.append(Rejection(_name(path, raw), "unreadable", f"cannot be opened: {error.strerror}"))
-        return 0
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _name(path: Path, raw: Path) -> str:
-    return os.fsencode(path.relative_to(raw).as_posix()).decode("utf-8", errors="backslashreplace")
-
-
-def _key(name: str) -> str:
-    """One spelling for names that look the same: macOS writes letters and their accents apart, manifests rarely do."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _is_audio(source: str) -> bool:
-    return _suffix(source) in _AUDIO
-
-
 def _is_transcript(source: str) -> bool:
-    return _suffix(source) == ".txt" and posixpath.basename(source)[:-4].lower() not in _NO_TRANSCRIPTS
-
-
-def _suffix(source: str) -> str:
-    """The lower-case ending of a file's name; nothing for hidden files, such as macOS's `._x.wav`."""
-    name = posixpath.basename(source)
-    return "" if name.startswith(".") else posixpath.splitext(name)[1].lower()
+    return suffix(source) == ".txt" and posixpath.basename(source)[:-4].lower() not in _NO_TRANSCRIPTS

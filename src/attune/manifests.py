@@ -73,7 +73,7 @@ def read_manifest(path: Path, source: str, raw: Path) -> tuple[list[Entry], list
     rows = list(_csv_rows(text) if suffix in (".csv", ".tsv") else _json_rows(text, suffix == ".json"))
     if posixpath.basename(source).lower() not in NAMES and not any(isinstance(r, Mapping) and _names_audio(r) for _, r in rows):
         return None
-    outcomes = [_entry(row, f"{source}:{number}", raw) for number, row in rows]
+    outcomes = [read_row(row, f"{source}:{number}", raw) for number, row in rows]
     return [o for o in outcomes if isinstance(o, Entry)], [o for o in outcomes if isinstance(o, Rejection)]
 
 
@@ -133,7 +133,8 @@ def _names_audio(row: _Row) -> bool:
     return isinstance(_first(row, _AUDIO), str) and any(key in row for key in (*_TEXT, *_SPEAKER, *_SNR, *_CONDITION))
 
 
-def _entry(row: object, where: str, raw: Path) -> Entry | Rejection:
+def read_row(row: object, where: str, raw: Path) -> Entry | Rejection:
+    """What one row says, or why it cannot be used; `where` is its list below `raw` and its number, as `folder/list.csv:12`."""
     if not isinstance(row, Mapping):
         detail = row if isinstance(row, str) else "is not an object of keys and values"
         return Rejection(where, "malformed_line", _printable(detail))

@@ -1,4 +1,4 @@
-"""Encoded sound that is never encoded twice: a file for each digest, beside the work cache and as dispensable."""
+"""Sound that is never encoded or unpacked twice: a file for each digest, beside the work cache and as dispensable."""
 
 import contextlib
 import os
@@ -10,35 +10,36 @@ from attune.workcache import default_cache_folder
 
 
 class SoundCache:
-    """FLAC files by the digest of their samples. Several processes may use it at once."""
+    """Files of encoded sound by a digest. Several processes may use it at once."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """In `folder`, or in `sounds` of the default cache folder."""
         self._folder = folder or default_cache_folder() / "sounds"
 
     def __contains__(self, digest: str) -> bool:
-        return self._path(digest).is_file()
+        return self.path(digest).is_file()
 
     def __getitem__(self, digest: str) -> bytes:
         """Raises EnvironmentFault where it is gone, as somebody cleared the cache in the meantime."""
         try:
-            return self._path(digest).read_bytes()
+            return self.path(digest).read_bytes()
         except OSError as error:
-            lost = f"{self._path(digest)} of the work cache cannot be read ({error.strerror})"
+            lost = f"{self.path(digest)} of the work cache cannot be read ({error.strerror})"
             raise EnvironmentFault(f"{lost}; run it again") from error
 
-    def put(self, digest: str, flac: bytes) -> None:
-        """Keeps `flac`, whole or not at all. Raises OSError where it cannot be written."""
-        path = self._path(digest)
+    def put(self, digest: str, encoded: bytes) -> None:
+        """Keeps `encoded`, whole or not at all. Raises OSError where it cannot be written."""
+        path = self.path(digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(flac)
+                file.write(encoded)
             Path(draft).replace(path)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 Path(draft).unlink()
 
-    def _path(self, digest: str) -> Path:
+    def path(self, digest: str) -> Path:
+        """Where it stands, or would."""
         return self._folder / digest[:2] / f"{digest[2:]}.flac"

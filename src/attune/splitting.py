@@ -57,7 +57,8 @@ def check_speakers(names: Iterable[str], params: SplitParams) -> None:
             known = ", ".join(speakers)
             raise DataError(f"split_clean_noisy.{key} names {unknown}, but the speakers are: {known}")
     if not set(speakers) - set(params.test_speakers) - set(params.validation_speakers):
-        raise DataError("test_speakers and validation_speakers name every speaker; leave at least one to train on")
+        everybody = "test_speakers (or recordings below a folder test) and validation_speakers name every speaker"
+        raise DataError(f"{everybody}; leave at least one to train on, or give that folder another name")
 
 
 def check_leakage(utterances: Iterable[Utterance], validation_unit: Literal["speaker", "utterance"]) -> None:

@@ -19,7 +19,8 @@ LAYERS: list[set[str]] = [
     {"errors", "records"},
     {"params", "files", "progress", "dataset", "audio", "text", "workcache", "soundcache", "lineage"},
     {
-        "splitting", "intake", "clips", "transcripts", "doubles", "layouts", "manifests", "label_studio", "voice_activity",
+        "splitting", "intake", "clips", "transcripts", "doubles", "voice_activity",
+        "layouts", "listings", "manifests", "saved_datasets", "raw_files", "label_studio",
         "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
     {"devices", "checkpoints"},

@@ -53,7 +53,7 @@ def add(folder: Path, raw: Path, *, link: bool) -> Added:
 
 def check(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> list[str]:
     """What `split_clean_noisy` would take of `raw` and what not, in lines for people; nothing is written but the work cache."""
-    inventory = take_inventory(raw)
+    inventory = take_inventory(raw, sounds)
     clips, refused = make_clips(inventory.recordings, params, cache, sounds)
     rejected = [*inventory.rejected, *refused]
     hours, spoken = sum(c.duration_s for c in clips) / 3600, {c.recording.speaker for c in clips}

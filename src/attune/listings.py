@@ -1,0 +1,88 @@
+"""The lists of a raw folder, and the recordings that their rows mean: see `manifests` for what a row may say.
+
+A row names its file by a path from its list's folder; where there is none, by that path in a folder `clips`, with the ending
+left out, or by the file's name alone where only one file bears it.
+"""
+
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+
+from attune import manifests, saved_datasets
+from attune.raw_files import is_audio, spelled, suffix
+from attune.records import Rejection
+from attune.soundcache import SoundCache
+
+
+def read_lists(
+    files: dict[str, Path], raw: Path, packed: SoundCache, rejected: list[Rejection]
+) -> tuple[list[str], dict[str, list[manifests.Entry]]]:
+    """Which files are lists, and their usable rows by the key of the recording they mean, which is there.
+
+    What stands inside of a list is added to `files`.
+    """
+    lists, found = list[str](), dict[str, list[manifests.Entry]]()
+    places = _Places(files)
+    for source in sorted(s for s in files if suffix(s) in manifests.SUFFIXES):
+        try:
+            read = manifests.read_manifest(files[source], source, raw)
+        except OSError as error:
+            rejected.append(Rejection(source, "unreadable", f"cannot be opened: {error.strerror}"))
+            continue
+        if read is not None:
+            lists.append(source)
+            rejected += read[1]
+            for entry in read[0]:
+                _file(entry, places.find(entry.source), found, rejected)
+    for source in sorted(s for s in files if suffix(s) == saved_datasets.SUFFIX):
+        try:
+            unpacked = saved_datasets.unpack(files[source], source, raw, packed)
+        except OSError as error:
+            rejected.append(Rejection(source, "unreadable", f"cannot be opened: {error.strerror or error}"))
+            continue
+        if unpacked is not None:
+            lists.append(source)
+            rejected += unpacked.rejected
+            files.update(unpacked.files)
+            for entry in unpacked.entries:
+                _file(entry, spelled(entry.source) if entry.source in files else places.find(entry.source), found, rejected)
+    return lists, found
+
+
+def _file(entry: manifests.Entry, key: str | None, found: dict[str, list[manifests.Entry]], rejected: list[Rejection]) -> None:
+    """Puts a row to the others of its recording, unless it says again, or otherwise, what one of them says."""
+    if key is None:
+        rejected.append(Rejection(entry.row, "missing_audio", f"names {entry.source!r}, which is not there"))
+        return
+    same = [known for known in found.get(key, []) if (known.start_s, known.end_s) == (entry.start_s, entry.end_s)]
+    if not same:
+        found.setdefault(key, []).append(entry)
+    elif _says(same[0]) != _says(entry):
+        rejected.append(Rejection(entry.row, "listed_twice", f"says other than {same[0].row} of {entry.source!r}"))
+
+
+class _Places:
+    """Finds the recording that a row means."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._keys = {spelled(source) for source in files}
+        self._by_stem: dict[str, list[str]] = {}
+        self._by_name: dict[str, list[str]] = {}
+        for source in filter(is_audio, files):
+            self._by_stem.setdefault(posixpath.splitext(spelled(source))[0], []).append(spelled(source))
+            self._by_name.setdefault(posixpath.basename(spelled(source)), []).append(spelled(source))
+
+    def find(self, source: str) -> str | None:
+        """The key of the file; None where there is none, or more than one."""
+        folder, name = posixpath.split(spelled(source))
+        for place in (spelled(source), posixpath.join(folder, "clips", name)):
+            if place in self._keys:
+                return place
+            if len(same := self._by_stem.get(place, [])) == 1:
+                return same[0]
+        same = self._by_name.get(name, [])
+        return same[0] if len(same) == 1 else None
+
+
+def _says(entry: manifests.Entry) -> tuple[str | None, str | None]:
+    return entry.text, entry.speaker

@@ -1,0 +1,99 @@
+"""Datasets that Hugging Face's `Dataset.save_to_disk` wrote: Arrow files whose rows hold the encoded sound itself.
+
+The sound of each row is laid into the work cache as a file of its own, so that it is then a recording like any other; it
+is named `folder/data-00000-of-00001.arrow/ROW/NAME`. See https://huggingface.co/docs/datasets/about_arrow.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from attune import manifests
+from attune.records import Rejection
+from attune.soundcache import SoundCache
+
+SUFFIX = ".arrow"
+_STATE = "state.json"
+_ROWS_AT_ONCE = 16
+
+
+@dataclass
+class Unpacked:
+    """What the rows of one file gave."""
+
+    entries: list[manifests.Entry] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+    """Where the sound of a row lies now, by the source that its entry names."""
+
+
+def unpack(path: Path, source: str, raw: Path, packed: SoundCache) -> Unpacked | None:
+    """The rows of the Arrow file at `source` below `raw`; None if it is none of the dataset's own, or holds no sound.
+
+    A file that is damaged further on gives the rows that stand before. Raises OSError if it cannot be read.
+    """
+    if not _belongs(path):
+        return None
+    found, number = Unpacked(), 0
+    try:
+        with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as reader:
+            column = _sound_column(reader.schema)
+            if column is None:
+                return None
+            for rows in _rows(reader):
+                for row in rows:
+                    _take(row, column, f"{source}:{number}", raw, packed, found)
+                    number += 1
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        found.rejected.append(Rejection(source, "malformed_list", f"cannot be read after row {number}: {_first_line(error)}"))
+    return found
+
+
+def _belongs(path: Path) -> bool:
+    """Whether the dataset beside it names this file; others are caches of its maker."""
+    try:
+        named = json.loads((path.parent / _STATE).read_text(encoding="utf-8"))["_data_files"]
+        return path.name in [entry["filename"] for entry in named]
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
+def _sound_column(schema: pa.Schema) -> str | None:
+    return next((f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0), None)
+
+
+def _rows(reader: pa.RecordBatchReader) -> Iterator[list[dict[str, Any]]]:
+    for batch in reader:
+        for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+            yield batch.slice(start, _ROWS_AT_ONCE).to_pylist()
+
+
+def _take(row: dict[str, Any], column: str, where: str, raw: Path, packed: SoundCache, found: Unpacked) -> None:
+    sound = row.pop(column) or {}
+    content, name = sound.get("bytes"), sound.get("path")
+    if not content and not name:
+        found.rejected.append(Rejection(where, "missing_audio", "holds no sound and names no file"))
+        return
+    file, number = where.rsplit(":", 1)
+    row["audio"] = f"{PurePosixPath(file).name}/{number}/{PurePosixPath(name or 'sound').name}" if content else name
+    read = manifests.read_row(row, where, raw)
+    if isinstance(read, Rejection):
+        found.rejected.append(read)
+        return
+    found.entries.append(read)
+    if content:
+        digest = sha256(content).hexdigest()
+        if digest not in packed:
+            packed.put(digest, content)
+        found.files[read.source] = packed.path(digest)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
