@@ -49,6 +49,14 @@ def prepare_corpus(raw: Path, prepared: Path, params: SplitParams, cache: WorkCa
     than two speakers, LeakageError if anything of the test side would be on another.
     """
     _check_apart(raw, prepared)
+    report = plan_corpus(raw, params, cache, sounds)
+    with whole_folder(prepared) as draft:
+        write_corpus(draft, report.utterances, _ById(report.utterances, sounds), report.rejected)
+    return report
+
+
+def plan_corpus(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> IntakeReport:
+    """What the corpus would be. Raises as `prepare_corpus` does."""
     inventory = take_inventory(raw, sounds)
     fixed = {*params.test_speakers, *(r.speaker for r in inventory.recordings if tested(r))}
     params = params.model_copy(update={"test_speakers": tuple(sorted(fixed))})
@@ -66,16 +74,14 @@ def prepare_corpus(raw: Path, prepared: Path, params: SplitParams, cache: WorkCa
     utterances, surplus = _balanced(utterances, params)
     splitting.check_leakage(utterances, params.validation_unit)
     rejected = [*inventory.rejected, *refused, *doubles, *set_aside, *surplus]
-    with whole_folder(prepared) as draft:
-        write_corpus(draft, utterances, _ById(clips, sounds), rejected)
     return _report(inventory, clips, utterances, rejected, dealt.warnings)
 
 
 class _ById:
-    """The clips' encoded sound by utterance id, read as it is asked for."""
+    """Encoded sound by utterance id, read as it is asked for."""
 
-    def __init__(self, clips: Iterable[Clip], sounds: SoundCache) -> None:
-        self._digests, self._sounds = {clip.digest[:16]: clip.digest for clip in clips}, sounds
+    def __init__(self, utterances: Iterable[Utterance], sounds: SoundCache) -> None:
+        self._digests, self._sounds = {u.id: u.audio_digest for u in utterances}, sounds
 
     def __getitem__(self, utterance_id: str) -> bytes:
         return self._sounds[self._digests[utterance_id]]

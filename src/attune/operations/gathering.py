@@ -4,14 +4,17 @@ import filecmp
 import os
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from attune.clips import make_clips
 from attune.errors import DataError
+from attune.intake import plan_corpus
 from attune.layouts import take_inventory
 from attune.params import SplitParams
 from attune.progress import track
+from attune.records import Rejection
 from attune.soundcache import SoundCache
 from attune.workcache import WorkCache
 
@@ -52,17 +55,29 @@ def add(folder: Path, raw: Path, *, link: bool) -> Added:
 
 
 def check(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> list[str]:
-    """What `split_clean_noisy` would take of `raw` and what not, in lines for people; nothing is written but the work cache."""
-    inventory = take_inventory(raw, sounds)
-    clips, refused = make_clips(inventory.recordings, params, cache, sounds)
-    rejected = [*inventory.rejected, *refused]
-    hours, spoken = sum(c.duration_s for c in clips) / 3600, {c.recording.speaker for c in clips}
-    written = sum(c.recording.reference is not None for c in clips)
-    lines = [f"{r.source}: {r.reason}: {r.detail}" for r in sorted(rejected, key=lambda r: r.source)]
+    """What `split_clean_noisy` would take of `raw` and what not, in lines for people; nothing is written but the work cache.
+
+    What would stop the graph is the last line then. Raises DataError where there are no recordings.
+    """
+    try:
+        report = plan_corpus(raw, params, cache, sounds)
+    except DataError as fault:
+        inventory = take_inventory(raw, sounds)
+        clips, refused = make_clips(inventory.recordings, params, cache, sounds)
+        found = [(c.duration_s, c.recording.speaker, c.recording.reference) for c in clips]
+        return [*_summary(found, [*inventory.rejected, *refused]), f"The graph would stop: {fault}"]
+    found = [(u.duration_s, u.speaker, u.reference) for u in report.utterances]
+    return [*_summary(found, report.rejected), *(f"warning: {warning}" for warning in report.warnings)]
+
+
+def _summary(found: Sequence[tuple[float, str, str | None]], rejected: Sequence[Rejection]) -> list[str]:
+    """A line for each rejection, then one for all; `found` are length in seconds, speaker and transcript of what is usable."""
+    hours, spoken = sum(length_s for length_s, _, _ in found) / 3600, {speaker for _, speaker, _ in found}
+    written = sum(text is not None for _, _, text in found)
     reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(r.reason for r in rejected).most_common())
     return [
-        *lines,
-        f"{len(clips)} usable clips ({hours:.2f} h) of {len(spoken)} speakers, {written} with a transcript; "
+        *(f"{r.source}: {r.reason}: {r.detail}" for r in sorted(rejected, key=lambda r: r.source)),
+        f"{len(found)} usable clips ({hours:.2f} h) of {len(spoken)} speakers, {written} with a transcript; "
         + (f"{len(rejected)} rejected: {reasons}." if rejected else "nothing rejected."),
     ]
 

@@ -1,6 +1,7 @@
 """New recordings come in, old ones stay what they are, and what would be rejected is known before."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,14 +64,20 @@ def test_a_check_names_what_is_bad_and_counts_what_is_good(tmp_path: Path) -> No
         samples = 0.1 * np.random.default_rng(len(speaker)).standard_normal(16_000)
         soundfile.write(raw / speaker / "x.wav", samples, 16_000)
     (raw / "anna/x.txt").write_text("hello")
+    (raw / "ben/x.txt").write_text("a sentence that nobody can say so quickly")
     (raw / "anna/bad.wav").write_text("no sound")
     before = sorted(raw.rglob("*"))
     cache = WorkCache(tmp_path / "cache")
     lines = check(raw, split_params(), cache, SoundCache(tmp_path / "sounds"))
-    cache.close()
-    assert lines[0].startswith("anna/bad.wav: not_audio: ")
-    assert lines[-1] == "2 usable clips (0.00 h) of 2 speakers, 1 with a transcript; 1 rejected: 1 not_audio."
+    assert [line.split(": ")[:2] for line in lines[:2]] == [["anna/bad.wav", "not_audio"], ["ben/x.wav", "too_much_text"]]
+    assert lines[2] == "2 usable clips (0.00 h) of 2 speakers, 1 with a transcript; 2 rejected: 1 not_audio, 1 too_much_text."
+    assert lines[3].startswith("warning: ")
     assert sorted(raw.rglob("*")) == before
+    shutil.rmtree(raw / "anna")
+    stopped = check(raw, split_params(), cache, SoundCache(tmp_path / "sounds"))
+    cache.close()
+    assert stopped[0].startswith("1 usable clips")
+    assert stopped[1].startswith("The graph would stop: held-out speakers need at least two")
 
 
 def test_the_commands_say_what_came_in(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
