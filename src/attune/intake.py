@@ -63,7 +63,7 @@ def plan_corpus(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundC
     splitting.check_speakers((r.speaker for r in inventory.recordings), params)
     transcripts = Transcripts((r.reference for r in inventory.recordings if r.reference), params.transcripts)
     clips, refused = make_clips(inventory.recordings, params, cache, sounds)
-    clips, doubles = _without_doubles(clips)
+    clips, doubles = _without_doubles(clips, keep_variants=params.duplicates == "keep")
     if not clips:
         raise DataError(f"none of the {len(inventory.recordings)} recordings in {raw} is usable: {_reasons(refused)}")
     dealt = splitting.deal({c.digest[:16]: c.recording.speaker for c in clips}, params)
@@ -87,16 +87,23 @@ class _ById:
         return self._sounds[self._digests[utterance_id]]
 
 
-def _without_doubles(clips: list[Clip]) -> tuple[list[Clip], list[Rejection]]:
-    """Each sound once: the first that has a transcript, else the first."""
+def _without_doubles(clips: list[Clip], *, keep_variants: bool) -> tuple[list[Clip], list[Rejection]]:
+    """Each sound once: the first that has a transcript, else the first; and, if wanted, the same speaker's variants of it."""
     firsts = same_sounds([c.fingerprint for c in clips], [c.duration_s for c in clips])
     same: dict[int, list[Clip]] = defaultdict(list)
     for clip, first in zip(clips, firsts, strict=True):
         same[first].append(clip)
     kept = {first: next((c for c in group if c.recording.reference), group[0]) for first, group in same.items()}
-    doubles = [(c, kept[first]) for c, first in zip(clips, firsts, strict=True) if kept[first] is not c]
-    lost = {id(clip) for clip, _ in doubles}
-    return [c for c in clips if id(c) not in lost], [_double(c.recording, other.recording) for c, other in doubles]
+    usable, doubles, taken = list[Clip](), list[Rejection](), {clip.digest for clip in kept.values()}
+    for clip, first in zip(clips, firsts, strict=True):
+        other = kept[first]
+        variant = keep_variants and clip.digest not in taken and clip.recording.speaker == other.recording.speaker
+        if clip is other or variant:
+            usable.append(clip)
+            taken.add(clip.digest)
+        else:
+            doubles.append(_double(clip.recording, other.recording))
+    return usable, doubles
 
 
 def _double(recording: Recording, kept: Recording) -> Rejection:

@@ -82,6 +82,7 @@ class SplitParams(_Section):
     max_duration_s: Annotated[float, Field(gt=0, le=3600)]
     cut_long_to_s: Annotated[float, Field(ge=1, le=30)] | None
     silent_below_dbfs: Annotated[float, Field(le=0)]
+    duplicates: Literal["reject", "keep"]
     voice_activity: bool
     min_speech_share: Share
     min_snr_db: Annotated[float, Field(ge=-20, le=100)] | None
@@ -95,6 +96,10 @@ class SplitParams(_Section):
             raise ValueError(f"min_duration_s ({self.min_duration_s:g}) must be below max_duration_s ({self.max_duration_s:g})")
         if self.cut_long_to_s is not None and not self.min_duration_s < self.cut_long_to_s <= self.max_duration_s:
             raise ValueError(f"cut_long_to_s ({self.cut_long_to_s:g}) must lie between min_duration_s and max_duration_s")
+        if self.duplicates == "keep" and self.validation_unit == "utterance":
+            raise ValueError(
+                "duplicates: keep needs validation_unit: speaker, else one sound would be trained on and validated with"
+            )
         if self.min_speech_share > 0 and not self.voice_activity:
             raise ValueError("min_speech_share above 0 needs voice_activity: true")
         both = set(self.test_speakers) & set(self.validation_speakers)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from pydantic import ValidationError
 from shipped import split_params
 
 from attune import clips
@@ -293,6 +294,20 @@ def test_the_same_sound_at_another_rate_is_kept_once_and_so_on_one_side(raw: Pat
         soundfile.write(raw / f"emil/{number}.ogg", soxr.resample(speech, RATE, 44_100), 44_100)
     prepare(raw)
     assert rejected(raw) == {f"emil/{number}.ogg": "duplicate_sound" for number in range(3)}
+
+
+def test_variants_of_a_sound_may_be_kept_where_one_person_said_them_all(raw: Path) -> None:
+    voice = Synthesizer().speak("please bring two blue cups and the long ladder", Voice("en-us+m1", 150, 50), RATE)
+    for number, name in enumerate(("dora/0.wav", "dora/1.wav", "emil/2.wav")):
+        noise = np.random.default_rng(number).standard_normal(voice.size).astype(np.float32)
+        record(raw / name, voice + 1e-3 * noise)
+    record(raw / "dora/3.wav", soundfile.read(raw / "dora/1.wav", dtype="int16")[0])
+    prepare(raw, max_duration_s=9.0)
+    assert rejected(raw) == dict.fromkeys(("dora/1.wav", "dora/3.wav", "emil/2.wav"), "duplicate_sound")
+    prepare(raw, max_duration_s=9.0, duplicates="keep")
+    assert rejected(raw) == dict.fromkeys(("dora/3.wav", "emil/2.wav"), "duplicate_sound")
+    with pytest.raises(ValidationError, match="duplicates: keep needs validation_unit: speaker"):
+        params(duplicates="keep", validation_unit="utterance")
 
 
 def test_distributions_are_told_of_each_side_and_condition_without_gaps(raw: Path) -> None:
