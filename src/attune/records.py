@@ -90,6 +90,8 @@ class Hypothesis:
     words: tuple[Word, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     """N-best, best first; holds `text` too."""
+    probability: float | None = None
+    """That every word of `text` is right, calibrated on the validation side; None where that could not be learnt."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {
         "splitting", "intake", "clips", "transcripts", "doubles", "voice_activity",
         "layouts", "listings", "manifests", "saved_datasets", "raw_files", "label_studio",
-        "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
+        "calibration", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
     {"devices", "checkpoints"},
     {"recognizers", "correctors", "finetuning", "export"},

@@ -67,7 +67,18 @@ def test_baseline_writes_every_utterance_and_repeats_its_bytes_from_the_cache(pr
 def test_an_unknown_model_is_one_line_and_leaves_nothing_behind(project: Path) -> None:
     params = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(params.replace("name: base", "name: nobody/nothing"))
-    arguments = ("--prepared", "prepared", "--baseline", "baseline", "--metrics", "m.json", "--timing", "t.json")
+    arguments = (
+        "--prepared",
+        "prepared",
+        "--baseline",
+        "baseline",
+        "--metrics",
+        "m.json",
+        "--reliability-plot",
+        "r.csv",
+        "--timing",
+        "t.json",
+    )
     result = _invoke("stt_baseline", *arguments)
     assert result.exit_code == 2
     assert "'nobody/nothing' is not a folder here" in result.output

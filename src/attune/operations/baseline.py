@@ -1,15 +1,57 @@
-"""What the base model hears in a corpus, and how well, as the figures of `metrics/stt_baseline.json`."""
+"""What the base model hears in a corpus, how well and how sure, as the figures of `metrics/stt_baseline.json`."""
 
-from collections.abc import Sequence
-from typing import Any
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
+
+from attune.calibration import calibrate
 from attune.records import Hypothesis, Utterance
 from attune.scoring import pool, score
+from attune.text import normalize
 
 COLUMNS = (
-    "slice", "value", "utterances", "with_reference", "reference_words", "wer", "cer", "mean_confidence", "empty_texts",
+    "slice", "value", "utterances", "with_reference", "reference_words", "hours", "wer", "cer", "mean_confidence", "empty_texts",
+    "texts_without_speech", "repeating_texts",
 )  # fmt: skip
+RELIABILITY = ("said", "before", "after", "ideal")
+_NO_SPEECH = 0.05
+_REPEATING = 2.4
+_SNR_BANDS_DB = (0, 5, 10, 15, 20)
+_DURATION_BANDS_S = (1, 2, 5, 10, 20)
 _Pair = tuple[Utterance, Hypothesis]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How far confidences can be trusted, before and after calibration."""
+
+    figures: dict[str, Any]
+    rows: list[dict[str, float | None]]
+    """Of the reliability plot; columns are RELIABILITY."""
+
+
+def calibrated(
+    utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis], method: Literal["platt", "isotonic", "none"]
+) -> tuple[list[Hypothesis], Doubt]:
+    """The hypotheses with the probability that they are right, learnt from validation utterances that have a reference."""
+    pairs = [(u, h) for u, h in zip(utterances, hypotheses, strict=True) if u.split == "validation" and u.reference is not None]
+    confidences = np.array([h.confidence for _, h in pairs], dtype=np.float64)
+    right = np.array([normalize(u.reference or "") == normalize(h.text) for u, h in pairs], dtype=bool)
+    learnt = None if method == "none" else calibrate(confidences, right, method)
+    figures: dict[str, Any] = {"calibrated_on": 0, "calibration_error_before": None, "calibration_error_after": None}
+    if learnt is None:
+        return list(hypotheses), Doubt(figures, [])
+    figures = {
+        "calibrated_on": learnt.learnt_from,
+        "calibration_error_before": learnt.error_before,
+        "calibration_error_after": learnt.error_after,
+    }
+    said = learnt.apply(np.array([h.confidence for h in hypotheses], dtype=np.float64)).round(4).tolist()
+    surer = [replace(h, probability=probability) for h, probability in zip(hypotheses, said, strict=True)]
+    return surer, Doubt(figures, learnt.rows(confidences, right))
 
 
 def metrics(utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> dict[str, Any]:
@@ -23,13 +65,14 @@ def metrics(utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -
 
 
 def slices(utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> list[dict[str, Any]]:
-    """The same figures as rows of a table: all first, then each condition and each split."""
+    """The same figures as rows of a table: all first, then each condition, side, band of noise and length, and speaker."""
     pairs = list(zip(utterances, hypotheses, strict=True))
     rows = [{"slice": "all", "value": "", **_figures(pairs)}]
-    for name in ("condition", "split"):
-        values = sorted({getattr(u, name) for u in utterances})
-        groups = ((value, [p for p in pairs if getattr(p[0], name) == value]) for value in values)
-        rows += [{"slice": name, "value": value, **_figures(group)} for value, group in groups]
+    for name, value_of in _SLICES.items():
+        groups: dict[tuple[int, str], list[_Pair]] = {}
+        for pair in pairs:
+            groups.setdefault(value_of(pair[0]), []).append(pair)
+        rows += [{"slice": name, "value": value, **_figures(groups[order, value])} for order, value in sorted(groups)]
     return rows
 
 
@@ -50,8 +93,39 @@ def _figures(pairs: Sequence[_Pair]) -> dict[str, Any]:
         "utterances": len(pairs),
         "with_reference": len(scores),
         "reference_words": words.reference_length,
+        "hours": round(sum(u.duration_s for u, _ in pairs) / 3600, 4),
         "wer": words.rate if words.reference_length else None,
         "cer": characters.rate if characters.reference_length else None,
         "mean_confidence": sum(h.confidence for _, h in pairs) / len(pairs) if pairs else None,
         "empty_texts": sum(not h.text for _, h in pairs),
+        "texts_without_speech": sum(bool(h.text) and _is_silent(u) for u, h in pairs),
+        "repeating_texts": sum(_repeats(h.text) for _, h in pairs),
     }
+
+
+def _is_silent(utterance: Utterance) -> bool:
+    return utterance.speech_share is not None and utterance.speech_share < _NO_SPEECH
+
+
+def _repeats(text: str) -> bool:
+    """Whether zlib makes it so much smaller that it must say the same again and again (Radford et al., 2022)."""
+    return len(text.encode()) > _REPEATING * len(zlib.compress(text.encode()))
+
+
+def _band(value: float | None, edges: Sequence[int], unit: str) -> tuple[int, str]:
+    if value is None:
+        return len(edges) + 1, "unknown"
+    place = sum(value >= edge for edge in edges)
+    if place == 0:
+        return 0, f"below {edges[0]} {unit}"
+    return place, f"{edges[place - 1]} {unit} and more" if place == len(edges) else f"{edges[place - 1]} to {edges[place]} {unit}"
+
+
+_SLICES: dict[str, Callable[[Utterance], tuple[int, str]]] = {
+    "condition": lambda u: (0, u.condition),
+    "split": lambda u: (0, u.split),
+    "snr": lambda u: _band(u.snr_db, _SNR_BANDS_DB, "dB"),
+    "duration": lambda u: _band(u.duration_s, _DURATION_BANDS_S, "s"),
+    "speaker": lambda u: (0, u.speaker),
+}
+"""Slice → the place of its value among the others, and its name."""
