@@ -48,7 +48,7 @@ def _run(stage: str, *arguments: str) -> str:
 
 def _baseline(number: int) -> str:
     names = ("--baseline", f"baseline{number}", "--metrics", f"metrics{number}.json", "--timing", f"timing{number}.json")
-    return _run("stt_baseline", "--prepared", "prepared", *names)
+    return _run("stt_baseline", "--prepared", "prepared", "--reliability-plot", "r.csv", *names)
 
 
 def test_baseline_writes_every_utterance_and_repeats_its_bytes_from_the_cache(project: Path) -> None:
@@ -67,19 +67,8 @@ def test_baseline_writes_every_utterance_and_repeats_its_bytes_from_the_cache(pr
 def test_an_unknown_model_is_one_line_and_leaves_nothing_behind(project: Path) -> None:
     params = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(params.replace("name: base", "name: nobody/nothing"))
-    arguments = (
-        "--prepared",
-        "prepared",
-        "--baseline",
-        "baseline",
-        "--metrics",
-        "m.json",
-        "--reliability-plot",
-        "r.csv",
-        "--timing",
-        "t.json",
-    )
-    result = _invoke("stt_baseline", *arguments)
+    files = ("--metrics", "m.json", "--reliability-plot", "r.csv", "--timing", "t.json")
+    result = _invoke("stt_baseline", "--prepared", "prepared", "--baseline", "baseline", *files)
     assert result.exit_code == 2
     assert "'nobody/nothing' is not a folder here" in result.output
     assert not (project / "baseline").exists()

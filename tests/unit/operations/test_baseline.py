@@ -55,9 +55,8 @@ def test_slices_are_told_in_order_of_noise_length_and_name() -> None:
 
 
 def test_texts_where_nobody_speaks_and_texts_that_repeat_are_counted() -> None:
-    utterances = [
-        replace(_utterance(n, None), speech_share=share) for n, share in zip("abcd", (0.0, 0.0, 0.9, None), strict=True)
-    ]
+    shares = (0.0, 0.0, 0.9, None)
+    utterances = [replace(_utterance(n, None), speech_share=share) for n, share in zip("abcd", shares, strict=True)]
     texts = ["thank you", "", "and then " * 30, "no no no no"]
     figures = metrics(utterances, [Hypothesis(u.id, text, 0.9) for u, text in zip(utterances, texts, strict=True)])
     assert (figures["texts_without_speech"], figures["repeating_texts"]) == (1, 1)
