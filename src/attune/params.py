@@ -110,6 +110,7 @@ class SplitParams(_Section):
 
 class BaselineParams(_Section):
     nbest: Annotated[int, Field(ge=1, le=20)]
+    word_times: bool
     calibration: Literal["platt", "isotonic", "none"]
 
 

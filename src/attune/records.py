@@ -90,6 +90,10 @@ class Hypothesis:
     words: tuple[Word, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     """N-best, best first; holds `text` too."""
+    no_speech: float | None = None
+    """How probable it is to the recogniser that nobody speaks, 0–1; None where it does not tell."""
+    compression_ratio: float | None = None
+    """How many times smaller zlib makes `text`; above 2.4 it says the same again and again. None for an empty one."""
     probability: float | None = None
     """That every word of `text` is right, calibrated on the validation side; None where that could not be learnt."""
 

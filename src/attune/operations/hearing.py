@@ -31,7 +31,9 @@ def hear(
     """
     model = params.model if engine is None else params.model.model_copy(update={"engine": engine})
     recognizer = open_on_engine(str(name), model)
-    return transcribe_corpus(recognizer, utterances, sounds, cache, model.batch_size, params.stt_baseline.nbest)
+    return transcribe_corpus(
+        recognizer, utterances, sounds, cache, model.batch_size, params.stt_baseline.nbest, params.stt_baseline.word_times
+    )
 
 
 def open_on_engine(name: str, params: ModelParams) -> Recognizer:

@@ -5,6 +5,8 @@ They are fed with transformers' features, so that windows other than 30 s work a
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,16 @@ from attune.dataset import Samples
 from attune.errors import ModelError
 from attune.recognizers.ctc import CtcRecognizer, Listener, LogProbs, alphabet_of, ctc_input
 from attune.recognizers.protocol import Recognizer, Transcript
-from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, new_tokens, transcribe_in_windows
+from attune.recognizers.whisper_reading import (
+    Heard,
+    Prompts,
+    TokenReader,
+    frame_s_of,
+    new_tokens,
+    no_speech_token,
+    transcribe_in_windows,
+)
+from attune.recognizers.word_times import starts_of
 from attune.workcache import digest_of
 
 _NEAREST = {
@@ -61,7 +72,7 @@ class Ct2WhisperRecognizer:
         from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
         self.name = name
-        self.digest = digest_of("ct2 whisper greedy 1", files_digest(folder), device, compute_type, language)
+        self.digest = digest_of("ct2 whisper greedy 2", files_digest(folder), device, compute_type, language)
         self._model = ctranslate2.models.Whisper(str(folder), device=device, compute_type=compute_type)
         self._extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
         tokenizer = WhisperTokenizer.from_pretrained(_with(folder, "tokenizer.json"), local_files_only=True)
@@ -72,20 +83,23 @@ class Ct2WhisperRecognizer:
         self._languages: dict[str, int] = generation.get("lang_to_id") or {}
         self._new_tokens = new_tokens(_WHISPER_POSITIONS, generation)
         self._reader, self._batch_size = TokenReader(tokenizer), batch_size
+        self._tells_silence = no_speech_token(tokenizer) is not None
 
-    def transcribe(self, clips: Sequence[Samples], nbest: int = 1) -> list[Transcript]:
+    def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
         """See `Recognizer.transcribe`. N-best scores are log-probabilities of whole token sequences."""
-        return transcribe_in_windows(
-            clips, self._extractor, self._batch_size, self._reader, lambda f: self._hear(f, nbest), nbest
-        )
+        hear = partial(self._hear, nbest=nbest, word_times=word_times)
+        return transcribe_in_windows(clips, self._extractor, self._batch_size, self._reader, hear, nbest)
 
-    def _hear(self, features: NDArray[np.float32], nbest: int) -> list[list[Heard]]:
+    def _hear(self, features: NDArray[np.float32], frames: list[int], nbest: int, *, word_times: bool) -> list[list[Heard]]:
         import ctranslate2
 
         encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
         detected = [self._languages[best[0][0]] for best in self._model.detect_language(encoded)] if self._prompts.detects else []
         prompts = self._prompts.like(detected, len(features))
         heard = [[self._greedy(result)] for result in self._decode(encoded, prompts, beams=1)]
+        if word_times:
+            starts = self._starts(features, prompts, frames, [best.tokens for (best,) in heard])
+            heard = [[replace(best, starts=times)] for (best,), times in zip(heard, starts, strict=True)]
         if nbest > 1:
             for greedy, result in zip(heard, self._decode(encoded, prompts, beams=nbest), strict=True):
                 greedy += self._beam(result)
@@ -100,14 +114,32 @@ class Ct2WhisperRecognizer:
             max_length=2 * self._new_tokens,  # it decodes half of that
             return_scores=beams > 1,
             return_logits_vocab=beams == 1,
+            return_no_speech_prob=beams == 1 and self._tells_silence,
         )
+
+    def _starts(
+        self, features: NDArray[np.float32], prompts: list[list[int]], frames: list[int], texts: list[tuple[int, ...]]
+    ) -> list[tuple[float, ...]]:
+        """When each token of the texts begins, prompt by prompt, as the engine takes one for all it aligns together."""
+        import ctranslate2
+
+        found: list[tuple[float, ...]] = [()] * len(texts)
+        for prompt in sorted({tuple(prompt) for prompt in prompts}):
+            some = [place for place, each in enumerate(prompts) if tuple(each) == prompt and texts[place]]
+            if some:
+                sound = ctranslate2.StorageView.from_array(np.ascontiguousarray(features[some]))
+                aligned = self._model.align(sound, list(prompt), [list(texts[p]) for p in some], [frames[p] for p in some])
+                for place, result in zip(some, aligned, strict=True):
+                    found[place] = starts_of(result.alignments, len(texts[place]), frame_s_of(self._extractor))
+        return found
 
     def _greedy(self, result: Any) -> Heard:
         """With the end token, which is among the steps if it was reached, but never among the ids."""
         steps = result.logits[0]
         ids = [*result.sequences_ids[0], self._prompts.end][: len(steps)]
         log_probs = [_log_prob(step, token) for step, token in zip(steps, ids, strict=True)]
-        return self._reader.heard(ids, log_probs, total=sum(log_probs), length=len(ids))
+        heard = self._reader.heard(ids, log_probs, total=sum(log_probs), length=len(ids))
+        return replace(heard, no_speech=result.no_speech_prob) if self._tells_silence else heard
 
     def _beam(self, result: Any) -> list[Heard]:
         """Scores are sums, the end token's part included, per token of the ids; that of an empty text is lost so."""

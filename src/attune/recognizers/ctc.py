@@ -63,8 +63,8 @@ class CtcRecognizer:
         self._listen, self._alphabet, self._frame_s = listen, alphabet, frame_s
         self._batch_size, self._equal_lengths = batch_size, equal_lengths
 
-    def transcribe(self, clips: Sequence[Samples], nbest: int = 1) -> list[Transcript]:
-        """See `Recognizer.transcribe`. N-best scores are log-probabilities over all alignments found."""
+    def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:  # noqa: ARG002
+        """See `Recognizer.transcribe`. N-best scores are log-probabilities over all alignments found; words have times always."""
         return [_transcript(emissions, nbest) for emissions in self.emissions(clips)]
 
     def emissions(self, clips: Sequence[Samples]) -> list[CtcEmissions]:

@@ -17,6 +17,7 @@ class Transcript:
     confidence: float
     words: tuple[Word, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    no_speech: float | None = None
 
 
 class Recognizer(Protocol):
@@ -28,6 +29,9 @@ class Recognizer(Protocol):
     digest: str
     """Changes whenever the weights, the tokenizer or the decoding settings do; keys the work cache."""
 
-    def transcribe(self, clips: Sequence[Samples], nbest: int = 1) -> list[Transcript]:
-        """Transcripts of 16 kHz mono clips, in their order. Clips longer than the model's window are cut at quiet places."""
+    def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
+        """Transcripts of 16 kHz mono clips, in their order. Clips longer than the model's window are cut at quiet places.
+
+        Words carry times where `word_times` asks for them, or where they cost nothing.
+        """
         ...

@@ -2,8 +2,10 @@
 
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from attune.dataset import Samples
@@ -46,6 +48,7 @@ def transcribe_corpus(
     cache: WorkCache,
     batch_size: int,
     nbest: int,
+    word_times: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[Hypothesis], TranscriptionReport]:
     """A hypothesis for each utterance, in the order given. Each batch is in the cache before the next one starts.
@@ -53,11 +56,11 @@ def transcribe_corpus(
     Raises EnvironmentFault when memory does not even suffice for a single clip.
     """
     begin_s = clock()
-    keys = {u.id: digest_of(u.audio_digest, recognizer.digest, nbest) for u in utterances}
+    keys = {u.id: digest_of(u.audio_digest, recognizer.digest, nbest, word_times) for u in utterances}
     known = {u.id: transcript for u in utterances if (transcript := _revived(cache.get_or_none(keys[u.id])))}
     missing = sorted((u for u in utterances if u.id not in known), key=lambda u: (u.duration_s, u.id))
     cached = len(utterances) - len(missing)
-    batches = _batches(recognizer, missing, sounds, batch_size, nbest)
+    batches = _batches(partial(recognizer.transcribe, nbest=nbest, word_times=word_times), missing, sounds, batch_size)
     for utterance, transcript in track(_kept(batches, keys, cache), f"transcribing with {recognizer.name}", len(missing)):
         known[utterance.id] = transcript
     report = TranscriptionReport(cached, len(missing), sum(u.duration_s for u in missing), clock() - begin_s)
@@ -68,14 +71,17 @@ _Batch = list[tuple[Utterance, Transcript]]
 
 
 def _batches(
-    recognizer: Recognizer, utterances: Sequence[Utterance], sounds: SoundSource, batch_size: int, nbest: int
+    transcribe: Callable[[list[Samples]], list[Transcript]],
+    utterances: Sequence[Utterance],
+    sounds: SoundSource,
+    batch_size: int,
 ) -> Iterator[_Batch]:
     """Longest last, so that the batch size that memory allows is found once; where it runs out, half as many go on."""
     start = 0
     while start < len(utterances):
         batch = utterances[start : start + batch_size]
         try:
-            heard = recognizer.transcribe([sounds[u.id] for u in batch], nbest)
+            heard = transcribe([sounds[u.id] for u in batch])
         except (RuntimeError, MemoryError) as error:
             _stop_unless_memory(error, batch)
             batch_size = len(batch) // 2
@@ -112,7 +118,9 @@ def _free_memory() -> None:
 
 
 def _hypothesis(utterance_id: str, heard: Transcript) -> Hypothesis:
-    return Hypothesis(utterance_id, heard.text, heard.confidence, heard.words, heard.alternatives)
+    spelt = heard.text.encode()
+    ratio = round(len(spelt) / len(zlib.compress(spelt)), 3) if spelt else None
+    return Hypothesis(utterance_id, heard.text, heard.confidence, heard.words, heard.alternatives, heard.no_speech, ratio)
 
 
 def _revived(value: Any) -> Transcript | None:
@@ -120,6 +128,7 @@ def _revived(value: Any) -> Transcript | None:
     try:
         words = tuple(Word(**word) for word in value["words"])
         alternatives = tuple(Alternative(**alternative) for alternative in value["alternatives"])
-        return Transcript(str(value["text"]), float(value["confidence"]), words, alternatives)
+        silent = value["no_speech"]
+        return Transcript(str(value["text"]), float(value["confidence"]), words, alternatives, silent)
     except (TypeError, KeyError, ValueError):
         return None

@@ -5,6 +5,7 @@ It knows tokens and texts; running a model is the engines' work (`whisper`, `ct2
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,14 @@ class Heard:
     """Log-probability of the whole sequence."""
     length: int
     """Tokens that `total` is over."""
+    starts: tuple[float, ...] = ()
+    """Seconds in the piece at which each text token begins and the last one ends; empty where nobody asked."""
+    no_speech: float | None = None
+    """How probable it is that nobody speaks in the piece."""
 
 
-Hear = Callable[[NDArray[np.float32]], list[list[Heard]]]
-"""Features of shape (pieces, mels, frames) → the decodings of each piece, the greedy one first."""
+Hear = Callable[[NDArray[np.float32], list[int]], list[list[Heard]]]
+"""Features of shape (pieces, mels, frames), and how many of each piece's frames are sound → its decodings, greedy first."""
 
 
 def transcribe_in_windows(
@@ -47,16 +52,17 @@ def transcribe_in_windows(
     for first in range(0, len(flat), batch_size):
         batch = flat[first : first + batch_size]
         features = extractor(batch, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
-        heard += hear(np.ascontiguousarray(features, dtype=np.float32))
+        frames = [max(1, min(features.shape[-1], piece.size // extractor.hop_length)) for piece in batch]
+        heard += hear(np.ascontiguousarray(features, dtype=np.float32), frames)
     found = iter(heard)
-    return [_joined([next(found) for _ in some], reader, nbest) for some in pieces]
+    return [_joined([(next(found), piece.size / SAMPLE_RATE_HZ) for piece in some], reader, nbest) for some in pieces]
 
 
 class Prompts:
     """The tokens that a decoder starts from: English-only models take no language and no task."""
 
     def __init__(self, tokenizer: Any, generation: dict[str, Any], language: str | None, name: str) -> None:
-        self._start = int(generation.get("decoder_start_token_id") or tokenizer.convert_tokens_to_ids("<|startoftranscript|>"))
+        self.start = int(generation.get("decoder_start_token_id") or tokenizer.convert_tokens_to_ids("<|startoftranscript|>"))
         self._plain = int(generation.get("no_timestamps_token_id") or tokenizer.convert_tokens_to_ids("<|notimestamps|>"))
         self.end = int(tokenizer.eos_token_id)
         self._multilingual = bool(generation.get("is_multilingual"))
@@ -71,9 +77,9 @@ class Prompts:
     def like(self, detected: Sequence[int], count: int) -> list[list[int]]:
         """One prompt for each of `count` pieces; `detected` are their language tokens where `detects`."""
         if not self._multilingual:
-            return [[self._start, self._plain]] * count
+            return [[self.start, self._plain]] * count
         languages = detected if self.detects else [self._language or 0] * count
-        return [[self._start, language, self._task, self._plain] for language in languages]
+        return [[self.start, language, self._task, self._plain] for language in languages]
 
 
 class TokenReader:
@@ -94,19 +100,40 @@ class TokenReader:
         """Stripped text with single spaces."""
         return " ".join(str(self._tokenizer.decode(list(heard.tokens))).split())
 
-    def words(self, heard: Heard) -> tuple[Word, ...]:
-        """The words of the text, each with the geometric mean of its tokens' probabilities."""
+    def words(self, heard: Heard, begin_s: float) -> tuple[Word, ...]:
+        """The words of the text, each with the geometric mean of its tokens' probabilities, and times if `heard` has them.
+
+        `begin_s` is where the piece begins in the clip.
+        """
         tokens = self._tokenizer.convert_ids_to_tokens(list(heard.tokens))
-        groups: list[tuple[list[str], list[float]]] = []
-        for token, log_prob in zip(tokens, heard.log_probs, strict=False):
-            if not groups or (token.startswith(_WORD_START) and self._spoken(groups[-1][0])):
-                groups.append(([], []))
-            groups[-1][0].append(token)
-            groups[-1][1].append(log_prob)
-        return tuple(Word(self._spoken(g), float(np.exp(np.mean(p)))) for g, p in groups if self._spoken(g))
+        groups: list[list[int]] = []
+        for place, token in enumerate(tokens[: len(heard.log_probs)]):
+            if not groups or (token.startswith(_WORD_START) and self._spoken([tokens[p] for p in groups[-1]])):
+                groups.append([])
+            groups[-1].append(place)
+        spelt = [(self._spoken([tokens[p] for p in group]), group) for group in groups]
+        return tuple(self._word(text, group, heard, begin_s) for text, group in spelt if text)
+
+    def _word(self, text: str, places: list[int], heard: Heard, begin_s: float) -> Word:
+        confidence = float(np.exp(np.mean([heard.log_probs[place] for place in places])))
+        if not heard.starts:
+            return Word(text, confidence)
+        start_s, end_s = heard.starts[places[0]], heard.starts[places[-1] + 1]
+        return Word(text, confidence, round(begin_s + start_s, 3), round(begin_s + end_s, 3))
 
     def _spoken(self, tokens: list[str]) -> str:
         return str(self._tokenizer.convert_tokens_to_string(tokens)).strip()
+
+
+def frame_s_of(extractor: Any) -> float:
+    """Seconds from one of the encoder's frames to the next: its convolutions take two of the extractor's."""
+    return float(2 * extractor.hop_length / extractor.sampling_rate)
+
+
+def no_speech_token(tokenizer: Any) -> int | None:
+    """The id of the token by which the model says that nobody speaks; None for tokenizers without it."""
+    known = tokenizer.get_vocab()
+    return next((int(known[token]) for token in ("<|nospeech|>", "<|nocaptions|>") if token in known), None)
 
 
 def new_tokens(positions: int, generation: dict[str, Any]) -> int:
@@ -114,18 +141,23 @@ def new_tokens(positions: int, generation: dict[str, Any]) -> int:
     return min(positions, int(generation.get("max_length") or positions)) // 2
 
 
-def _joined(pieces: list[list[Heard]], reader: TokenReader, nbest: int) -> Transcript:
-    greedy = [decodings[0] for decodings in pieces]
+def _joined(pieces: list[tuple[list[Heard], float]], reader: TokenReader, nbest: int) -> Transcript:
+    """One transcript of the decodings of consecutive pieces, each with its length in seconds."""
+    greedy = [decodings[0] for decodings, _ in pieces]
+    begins_s = accumulate((length_s for _, length_s in pieces), initial=0.0)
     text = " ".join(filter(None, map(reader.text, greedy)))
     mean = sum(h.total for h in greedy) / max(1, sum(h.length for h in greedy))
-    words = tuple(word for h in greedy for word in reader.words(h))
+    words = tuple(word for h, begin_s in zip(greedy, begins_s, strict=False) for word in reader.words(h, begin_s))
+    silences = [h.no_speech for h in greedy if h.no_speech is not None]
     alternatives = {"": 0.0}
-    for decodings in pieces:
+    for decodings, _ in pieces:
         alternatives = _likeliest(_continued(alternatives, decodings, reader), nbest)
     alternatives.setdefault(text, sum(h.total for h in greedy))
     ordered = _likeliest(alternatives, len(alternatives))
     kept = list(ordered)[:nbest] if text in list(ordered)[:nbest] else [*list(ordered)[: nbest - 1], text]
-    return Transcript(text, float(np.exp(mean)), words, tuple(Alternative(t, ordered[t]) for t in kept))
+    return Transcript(
+        text, float(np.exp(mean)), words, tuple(Alternative(t, ordered[t]) for t in kept), min(silences, default=None)
+    )
 
 
 def _continued(texts: dict[str, float], decodings: list[Heard], reader: TokenReader) -> dict[str, float]:

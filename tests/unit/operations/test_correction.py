@@ -29,7 +29,7 @@ class OtherEars:
     def __init__(self, name: str) -> None:
         self.name = self.digest = name
 
-    def transcribe(self, clips: Sequence[Samples], nbest: int = 1) -> list[Transcript]:
+    def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
         return [Transcript("ba", 0.5, (), (Alternative("ba", 0.0),)) for _ in clips]
 
 

@@ -24,7 +24,7 @@ class FakeRecognizer:
         self.at_most, self.batches, self.message = at_most, batches, message
         self.heard: list[list[int]] = []
 
-    def transcribe(self, clips: Sequence[Samples], nbest: int = 1) -> list[Transcript]:
+    def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
         if len(clips) > self.at_most:
             raise RuntimeError(self.message)
         if len(self.heard) == self.batches:
