@@ -64,27 +64,30 @@ def data() -> None:
 @click.option("--link", is_flag=True, help="Hard links in place of copies where the disk allows them.")
 @_PARAMS
 def add_data(folder: Path, link: bool, params_file: Path) -> None:
-    """Brings all files of FOLDER into the raw folder, in a folder of the same name. Nothing is ever overwritten."""
+    """Brings all files of FOLDER into the raw folder, as added/FOLDER. Nothing is ever overwritten."""
     from attune.operations.gathering import add
 
     raw = load_params(params_file).paths.raw
     added = add(folder, raw, link=link)
     for name in added.refused:
-        click.echo(one_line(f"{name}: another file of that name is in {raw}"), err=True)
+        click.echo(one_line(f"{name}: refused; another file of that name is in {raw}, or it cannot be read"), err=True)
     click.echo(added.sentence(raw))
 
 
 @data.command("check")
 @_PARAMS
 def check_data(params_file: Path) -> None:
-    """Tells what the graph would take of the raw folder and what not, and writes nothing."""
+    """Tells what the graph would take of the raw folder and what not, and writes nothing. Exit code 2: the graph would stop."""
     from attune.operations.gathering import check
     from attune.soundcache import SoundCache
     from attune.workcache import WorkCache
 
     params = load_params(params_file)
-    for line in check(params.paths.raw, params.split_clean_noisy, WorkCache(), SoundCache()):
+    lines, fault = check(params.paths.raw, params.split_clean_noisy, WorkCache(), SoundCache())
+    for line in lines:
         click.echo(one_line(line))
+    if fault is not None:
+        raise fault
 
 
 @main.group()

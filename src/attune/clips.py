@@ -36,7 +36,7 @@ from attune.soundcache import SoundCache
 from attune.voice_activity import cut_at_pauses, speech_share
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "clips 5"
+_METHOD = "clips 6"
 _FULL_SCALE = 0.999
 _MEASURED = ("digest", "duration_s", "speech_share", "level_dbfs", "clipped_share", "dc_offset", "fingerprint")
 _DECISIVE = ("min_duration_s", "max_duration_s", "silent_below_dbfs", "cut_long_to_s", "voice_activity")
@@ -84,7 +84,7 @@ def make_clips(
     recordings: Sequence[Recording], params: SplitParams, cache: WorkCache, sounds: SoundCache
 ) -> tuple[list[Clip], list[Rejection]]:
     """In the order given, on all cores: decoding, resampling and FLAC release Python's lock. A file's pieces go together."""
-    files = [list(group) for _, group in groupby(recordings, key=lambda r: r.path)]
+    files = [list(group) for _, group in groupby(recordings, key=lambda r: r.source)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = pool.map(partial(_clips_of, params=params, cache=cache, sounds=sounds), files)
         try:
@@ -118,8 +118,9 @@ def _outcomes(pieces: list[Recording], params: SplitParams, sounds: SoundCache) 
         for number, samples in enumerate(found):
             yield replace(_measured(path, samples, params, sounds), piece=number)
         return
+    centre_s = _centre_s(pieces[0], params)
     try:
-        samples = _middle(read_audio(path, params.max_duration_s), _centre_s(pieces[0], params))
+        samples = _middle(path, centre_s) if centre_s else read_audio(path, params.max_duration_s)
         yield _measured(path, samples, params, sounds)
     except UnusableAudio as fault:
         if fault.reason != "too_long" or params.cut_long_to_s is None:
@@ -164,10 +165,12 @@ def _measured(path: Path, samples: Samples | UnusableAudio, params: SplitParams,
     )
 
 
-def _middle(samples: Samples, wanted_s: float | None) -> Samples:
-    """So many seconds from the middle of what may be longer; all of it for None."""
-    surplus = 0 if wanted_s is None else max(0, samples.size - round(wanted_s * SAMPLE_RATE_HZ))
-    return samples[surplus // 2 : samples.size - (surplus - surplus // 2)]
+def _middle(path: Path, wanted_s: float) -> Samples | UnusableAudio:
+    """So many seconds from the middle of a recording of any length; all of it where it is shorter. Raises UnusableAudio."""
+    length_s = sum(block.size for block in stream_audio(path)) / SAMPLE_RATE_HZ
+    before_s = max(0.0, (length_s - wanted_s) / 2)
+    (samples,) = read_pieces(path, [(before_s, before_s + wanted_s if before_s else None)], wanted_s + 1)
+    return samples
 
 
 def _centre_s(recording: Recording, params: SplitParams) -> float | None:

@@ -39,6 +39,12 @@ def encode_flac(samples: Samples) -> bytes:
     return buffer.getvalue()
 
 
+def decode_flac(flac: bytes) -> Samples:
+    """The samples again: float32, shape (time,)."""
+    samples, _ = soundfile.read(io.BytesIO(flac), dtype="float32")
+    return np.asarray(samples, dtype=np.float32)
+
+
 class Encoded(Protocol):
     """FLAC by utterance id."""
 
@@ -100,5 +106,4 @@ class Sounds:
         """Float32 samples in [-1, 1] at 16 kHz, shape (time,). Raises DataError for an id that is not there."""
         if utterance_id not in self._flac:
             raise DataError(f"{self._folder} has no sound for utterance {utterance_id}; run: dvc repro split_clean_noisy")
-        samples, _ = soundfile.read(io.BytesIO(self._flac[utterance_id]), dtype="float32")
-        return np.asarray(samples, dtype=np.float32)
+        return decode_flac(self._flac[utterance_id])

@@ -4,7 +4,7 @@
 the same sound is kept once, and the corpus is written whole or not at all.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,14 @@ from pathlib import Path
 from attune import splitting
 from attune.clips import Clip, make_clips
 from attune.dataset import write_corpus
-from attune.doubles import same_sounds
 from attune.errors import DataError
 from attune.files import whole_folder
-from attune.layouts import Inventory, Recording, named, take_inventory, tested
+from attune.layouts import Inventory, named, person, take_inventory, tested
 from attune.params import SplitParams
 from attune.records import Condition, Rejection, Split, Utterance
 from attune.soundcache import SoundCache
 from attune.transcripts import Doubt, Transcripts
+from attune.winnowing import without_doubles, without_overlaps
 from attune.workcache import WorkCache
 
 _GUESSED_NAMES = "speaker names of {} recording(s) were guessed from file names; where these name no people, "
@@ -58,12 +58,14 @@ def prepare_corpus(raw: Path, prepared: Path, params: SplitParams, cache: WorkCa
 def plan_corpus(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> IntakeReport:
     """What the corpus would be. Raises as `prepare_corpus` does."""
     inventory = take_inventory(raw, sounds)
-    fixed = {*params.test_speakers, *(r.speaker for r in inventory.recordings if tested(r))}
-    params = params.model_copy(update={"test_speakers": tuple(sorted(fixed))})
+    fixed = {*map(person, params.test_speakers), *(r.speaker for r in inventory.recordings if tested(r))}
+    validated = tuple(map(person, params.validation_speakers))
+    params = params.model_copy(update={"test_speakers": tuple(sorted(fixed)), "validation_speakers": validated})
     splitting.check_speakers((r.speaker for r in inventory.recordings), params)
     transcripts = Transcripts((r.reference for r in inventory.recordings if r.reference), params.transcripts)
     clips, refused = make_clips(inventory.recordings, params, cache, sounds)
-    clips, doubles = _without_doubles(clips, keep_variants=params.duplicates == "keep")
+    clips, overlaps = without_overlaps(clips, params)
+    clips, doubles = without_doubles(clips, params, sounds)
     if not clips:
         raise DataError(f"none of the {len(inventory.recordings)} recordings in {raw} is usable: {_reasons(refused)}")
     dealt = splitting.deal({c.digest[:16]: c.recording.speaker for c in clips}, params)
@@ -73,7 +75,7 @@ def plan_corpus(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundC
     utterances = [_utterance(clip, dealt.split_of[clip.digest[:16]], condition, text) for clip, condition, text in facts]
     utterances, surplus = _balanced(utterances, params)
     splitting.check_leakage(utterances, params.validation_unit)
-    rejected = [*inventory.rejected, *refused, *doubles, *set_aside, *surplus]
+    rejected = [*inventory.rejected, *refused, *overlaps, *doubles, *set_aside, *surplus]
     return _report(inventory, clips, utterances, rejected, dealt.warnings)
 
 
@@ -87,34 +89,10 @@ class _ById:
         return self._sounds[self._digests[utterance_id]]
 
 
-def _without_doubles(clips: list[Clip], *, keep_variants: bool) -> tuple[list[Clip], list[Rejection]]:
-    """Each sound once: the first that has a transcript, else the first; and, if wanted, the same speaker's variants of it."""
-    firsts = same_sounds([c.fingerprint for c in clips], [c.duration_s for c in clips])
-    same: dict[int, list[Clip]] = defaultdict(list)
-    for clip, first in zip(clips, firsts, strict=True):
-        same[first].append(clip)
-    kept = {first: next((c for c in group if c.recording.reference), group[0]) for first, group in same.items()}
-    usable, doubles, taken = list[Clip](), list[Rejection](), {clip.digest for clip in kept.values()}
-    for clip, first in zip(clips, firsts, strict=True):
-        other = kept[first]
-        variant = keep_variants and clip.digest not in taken and clip.recording.speaker == other.recording.speaker
-        if clip is other or variant:
-            usable.append(clip)
-            taken.add(clip.digest)
-        else:
-            doubles.append(_double(clip.recording, other.recording))
-    return usable, doubles
-
-
-def _double(recording: Recording, kept: Recording) -> Rejection:
-    differs = [name for name in ("speaker", "reference") if getattr(recording, name) not in (None, getattr(kept, name))]
-    but = f", but has another {' and '.join(differs)}" if differs else ""
-    return Rejection(named(recording), "duplicate_sound", f"is the same sound as {named(kept)}{but}")
-
-
 def _references(clips: list[Clip], transcripts: Transcripts) -> tuple[list[str | None], list[Rejection]]:
     """Each clip's text as it is to be written, None without one; and the texts that cannot be of their clip."""
-    judged = [transcripts.judge(c.recording.reference, c.duration_s) if c.recording.reference else None for c in clips]
+    given = ((c, c.recording.reference) for c in clips)
+    judged = [transcripts.judge(text, c.duration_s, c.speech_share) if text else None for c, text in given]
     set_aside = [
         Rejection(named(clip.recording), doubt.reason, f"its transcript: {doubt.detail}")
         for clip, doubt in zip(clips, judged, strict=True)

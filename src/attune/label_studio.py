@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _SOUND_KEYS = ("audio", "audio_url", "url", "sound", "wav")
+_TEXTS = ("text", "transcript", "transcription", "sentence")
 _UPLOAD_PREFIX = 9
 """Label Studio puts eight hex digits and a dash before the name of an uploaded file."""
 
@@ -31,7 +32,8 @@ def flat_row(task: Mapping[str, Any]) -> dict[str, object]:
     given = {key: value for key, value in task.items() if key not in _SOUND_KEYS}
     texts = {key: value["text"] if isinstance(value, Mapping) and "text" in value else value for key, value in given.items()}
     joined = {key: " ".join(map(str, value)) if isinstance(value, list) else value for key, value in texts.items()}
-    return {**joined, "audio": local_name(audio)}
+    told = next((str(v).lower() for k, v in joined.items() if k not in _TEXTS and str(v).lower() in ("clean", "noisy")), None)
+    return {**joined, **({"condition": told} if told else {}), "audio": local_name(audio)}
 
 
 def rows(task: Mapping[str, Any]) -> Iterator[dict[str, object]]:
@@ -50,7 +52,7 @@ def rows(task: Mapping[str, Any]) -> Iterator[dict[str, object]]:
             value = item["value"]
             place = regions.setdefault(item.get("id"), {}) if "start" in value and "end" in value else whole
             place.update(_said(value))
-    extra = {key: data[key] for key in ("speaker", "session", "text") if isinstance(data.get(key), str)}
+    extra = {key: data[key] for key in ("speaker", "session") if isinstance(data.get(key), str)}
     above = {**extra, **whole, "audio": local_name(audio)}
     pieces = [region for region in regions.values() if "text" in region]
     for piece in pieces:

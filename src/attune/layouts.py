@@ -8,15 +8,15 @@ Who speaks, by the first of these rules that gives an answer (`Recording.speaker
 - `manifest`: the row's speaker.
 - `folder`: the folder below the last `clean`, `noisy` or `audio`, else the topmost one besides these:
   `clean/anna/x.wav`, `anna/clean/x.wav` and `anna/x.wav` are all anna's.
-- `file_name`: what stands before the first `_` or `-`, if there is a letter in it: `clean/anna_001.wav`.
 - `session`: the row's session.
+- `file_name`: what stands before the first `_` or `-`, if there is a letter in it: `clean/anna_001.wav`.
 - `recording`: the file itself, with all its pieces. Who speaks in several files may then be on two sides; `intake` warns of it.
 """
 
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,11 +27,16 @@ from attune.raw_files import AUDIO, is_audio, name_below, spelled, suffix, walk
 from attune.records import Condition, Rejection
 from attune.soundcache import SoundCache
 
-SpeakerRule = Literal["manifest", "folder", "file_name", "session", "recording"]
+SpeakerRule = Literal["manifest", "folder", "session", "file_name", "recording"]
 
 TEST_FOLDER = "test"
 """Who is recorded below a folder of this name is tested on."""
-_CONTAINERS = frozenset({TEST_FOLDER, "clean", "noisy", "audio", "clips", "wav", "wavs"})
+ADDED_FOLDER = "added"
+"""`attune data add` puts what comes in into folders below this one; their names are nobody's."""
+_CONTAINERS = frozenset(
+    {TEST_FOLDER, "train", "validation", "valid", "dev", "data", "clean", "noisy", "audio", "clips", "wav", "wavs"}
+)
+_UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")
 _SOUND_FOLDERS = frozenset({"audio", "clips", "wav", "wavs", "sounds", "recordings"})
 _TEXT_FOLDERS = frozenset({"transcripts", "transcript", "transcriptions", "text", "texts", "txt"})
 _NO_TRANSCRIPTS = frozenset({"readme", "license", "licence", "notice", "changelog"})
@@ -97,11 +102,30 @@ def take_inventory(raw: Path, packed: SoundCache | None = None) -> Inventory:
     if not sounds:
         raise DataError(f"{raw} has no recordings ({', '.join(sorted(AUDIO))}); put some there, or run: attune demo corpus")
     recordings = tuple(
-        _recording(s, files[s], entry, texts.get(s)) for s in sounds for entry in entries.get(spelled(s), [None])
+        _recording(s, files[s], entry, texts.get(s)) for s in sounds for entry in _pieces_or_whole(entries.get(spelled(s), []))
     )  # fmt: skip
     given = [*texts.values(), *(e.text for rows in entries.values() for e in rows)]
     used = {*sounds, *lists, *filter(_is_transcript, files)}
     return Inventory(recordings, tuple(rejected), len(files) - len(used), sum(t is not None and not t.strip() for t in given))
+
+
+def _pieces_or_whole(rows: list[manifests.Entry]) -> list[manifests.Entry | None]:
+    """Of a file's rows the pieces, with what a row for the whole says of them all; else that row, or nothing."""
+    whole = next((row for row in rows if row.start_s is None), None)
+    pieces = [row for row in rows if row.start_s is not None]
+    if whole is not None and pieces:
+        above = whole
+        pieces = [
+            replace(
+                piece,
+                speaker=piece.speaker or above.speaker,
+                session=piece.session or above.session,
+                condition=piece.condition or above.condition,
+                tags={**above.tags, **piece.tags},
+            )
+            for piece in pieces
+        ]
+    return [*pieces] or [whole]
 
 
 def _recording(source: str, path: Path, entry: manifests.Entry | None, written: str | None) -> Recording:
@@ -118,18 +142,25 @@ def _recording(source: str, path: Path, entry: manifests.Entry | None, written: 
 
 def _speaker(source: str, given: str | None, session: str | None) -> tuple[str, SpeakerRule]:
     if given:
-        return spelled(given), "manifest"
+        return person(given), "manifest"
     *folders, name = source.split("/")
     if any(folder.endswith(saved_datasets.SUFFIX) for folder in folders):
         folders = []  # a dataset's folders are nobody's
+    if folders[:1] == [ADDED_FOLDER]:
+        folders = folders[2:]
     last = max((i for i, folder in enumerate(folders) if folder.lower() in _CONTAINERS), default=-1)
     above = [folder for folder in folders if folder.lower() not in _CONTAINERS]
     if above:
-        return spelled((folders[last + 1 :] or above)[0]), "folder"
-    prefix = re.match(r"[^_-]*[^\W\d_][^_-]*(?=[_-])", name)
-    if prefix:
-        return spelled(prefix.group().strip()), "file_name"
-    return (spelled(session), "session") if session else (spelled(source), "recording")
+        return person((folders[last + 1 :] or above)[0]), "folder"
+    if session:
+        return person(session), "session"
+    prefix = re.match(r"[^_-]*[^\W\d_][^_-]*(?=[_-])", _UPLOAD_PREFIX.sub("", name, count=1))
+    return (person(prefix.group()), "file_name") if prefix else (spelled(source), "recording")
+
+
+def person(name: str) -> str:
+    """One spelling for names of people: Anna and anna are not two."""
+    return " ".join(spelled(name).casefold().split())
 
 
 def _condition(source: str) -> Condition | None:

@@ -5,6 +5,7 @@ left out, or by the file's name alone where only one file bears it.
 """
 
 import posixpath
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,11 +26,15 @@ def read_lists(
     places = _Places(files)
     for source in sorted(s for s in files if suffix(s) in manifests.SUFFIXES):
         try:
-            read = manifests.read_manifest(files[source], source, raw)
+            read = manifests.read_manifest(files[source], source, raw, places.only_one_beside(source))
         except OSError as error:
             rejected.append(Rejection(source, "unreadable", f"cannot be opened: {error.strerror}"))
             continue
-        if read is not None:
+        if read is None:
+            unread = manifests.why_unread(files[source])
+            if unread:
+                rejected.append(Rejection(source, "unknown_list", unread))
+        else:
             lists.append(source)
             rejected += read[1]
             for entry in read[0]:
@@ -68,9 +73,16 @@ class _Places:
         self._keys = {spelled(source) for source in files}
         self._by_stem: dict[str, list[str]] = {}
         self._by_name: dict[str, list[str]] = {}
+        folders = Counter(map(posixpath.dirname, filter(is_audio, files)))
+        places = (posixpath.split(source) for source in files if is_audio(source))
+        self._only = {folder: name for folder, name in places if folders[folder] == 1}
         for source in filter(is_audio, files):
             self._by_stem.setdefault(posixpath.splitext(spelled(source))[0], []).append(spelled(source))
             self._by_name.setdefault(posixpath.basename(spelled(source)), []).append(spelled(source))
+
+    def only_one_beside(self, source: str) -> str | None:
+        """The name of the recording in the folder of the list `source`, if there is exactly one."""
+        return self._only.get(posixpath.dirname(source))
 
     def find(self, source: str) -> str | None:
         """The key of the file; None where there is none, or more than one."""

@@ -12,24 +12,26 @@ Studio (see `label_studio`). What a row says beyond that is kept as tags.
 A row that does not fit is a named rejection and loses nothing else. No file is opened because a row names it.
 """
 
-import csv
-import io
+import codecs
 import json
 import math
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import Path, PurePath, PurePosixPath
 
 from attune import label_studio
 from attune.records import Condition, Rejection
+from attune.tables import csv_rows
 
 SUFFIXES = frozenset({".jsonl", ".json", ".csv", ".tsv"})
+_UNTRUSTED = frozenset({"invalidated.tsv", "other.tsv", "reported.tsv"})
 NAMES = frozenset({"manifest.jsonl", "metadata.jsonl", "metadata.csv", "transcripts.csv"})
 """Files that are lists for certain: rows of theirs without a recording are faults, those of others are somebody else's."""
 
 _AUDIO = ("audio", "audio_path", "audio_filepath", "file_name", "path", "file", "filename", "wav")
+SOUND_COLUMNS = frozenset(_AUDIO)
 _TEXT = ("text", "transcript", "transcription", "sentence")
 _SPEAKER = ("speaker", "speaker_id", "client_id")
 _SESSION = ("session", "session_id")
@@ -37,7 +39,9 @@ _CONDITION = ("condition", "label")
 _START, _END, _LENGTH = ("start_s", "start", "offset"), ("end_s", "end"), ("duration", "duration_s")
 _SNR = ("snr_db", "snr")
 _USED = frozenset({*_AUDIO, *_TEXT, *_SPEAKER, *_SESSION, *_CONDITION, *_START, *_END, *_LENGTH, *_SNR, "segments"})
-_MOST_FIELD_BYTES = 1 << 20
+_LOOKED_AT_BYTES = 1 << 16
+_SOUND_FILE = re.compile(r"\.(?:wav|flac|mp3|ogg|opus|m4a|webm)\b", re.IGNORECASE)
+_MOST, _MOST_SNR_DB = 1e6, 200
 _Row = Mapping[str, object]
 
 
@@ -63,18 +67,48 @@ class Entry:
     """The row's other columns."""
 
 
-def read_manifest(path: Path, source: str, raw: Path) -> tuple[list[Entry], list[Rejection]] | None:
+def read_manifest(path: Path, source: str, raw: Path, alone: str | None = None) -> tuple[list[Entry], list[Rejection]] | None:
     """The rows of the file at `source` below `raw`, and those that cannot be used; None if it is no list of recordings.
 
+    `alone` is the only recording of its folder, if there is just one: segments that name no file are of it.
     Raises OSError if it cannot be read.
     """
-    text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-    suffix = posixpath.splitext(source)[1].lower()
-    rows = list(_csv_rows(text) if suffix in (".csv", ".tsv") else _json_rows(text, suffix == ".json"))
+    name, suffix = posixpath.basename(source).lower(), posixpath.splitext(source)[1].lower()
+    text = _decoded(path.read_bytes())
+    found = csv_rows(text) if suffix in (".csv", ".tsv") else _json_rows(text, suffix == ".json")
+    rows = [(number, _named(row, alone)) for number, row in found]
+    if name in _UNTRUSTED and any(isinstance(r, Mapping) and "client_id" in r for _, r in rows):
+        return [], [Rejection(source, "unconfirmed_list", "Common Voice lists here what listeners did not confirm")]
     if posixpath.basename(source).lower() not in NAMES and not any(isinstance(r, Mapping) and _names_audio(r) for _, r in rows):
         return None
     outcomes = [read_row(row, f"{source}:{number}", raw) for number, row in rows]
     return [o for o in outcomes if isinstance(o, Entry)], [o for o in outcomes if isinstance(o, Rejection)]
+
+
+def why_unread(path: Path) -> str | None:
+    """Why a table that names sound files is not understood; None for what is no such table. Raises OSError."""
+    with path.open("rb") as file:
+        if not _SOUND_FILE.search(_decoded(file.read(_LOOKED_AT_BYTES))):
+            return None
+    return f"names sound files, but has none of the columns {', '.join(_AUDIO)} with one of {', '.join((*_TEXT, *_SPEAKER))}"
+
+
+def _decoded(content: bytes) -> str:
+    """UTF-8, or what a byte order mark says (Excel writes one); what does not fit becomes surrogates, which name their row."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", errors="replace")
+    else:
+        text = content.decode("utf-8-sig", errors="surrogateescape")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _named(row: object, alone: str | None) -> object:
+    """A row by its columns' names in lower case without spaces around; segments without a file are of the one beside them."""
+    if not isinstance(row, Mapping):
+        return row
+    plain = {str(key).strip().lower(): value for key, value in row.items()}
+    is_piece = alone is not None and _first(plain, _AUDIO) is None and any(key in plain for key in _START)
+    return {**plain, "audio": alone} if is_piece else plain
 
 
 def _json_rows(text: str, may_be_one: bool) -> Iterator[tuple[int, object]]:
@@ -111,23 +145,6 @@ def _rows_of(value: object) -> Iterator[object]:
         yield value
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, object]]:
-    """Dicts, or what is wrong with a line. A row's number is that of its last line, as texts may hold line breaks."""
-    header = text.partition("\n")[0]
-    csv.field_size_limit(_MOST_FIELD_BYTES)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=header.count), strict=True)
-    while True:
-        try:
-            row: Mapping[Any, Any] = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield reader.line_num, str(error)
-            continue
-        surplus, short = None in row, None in row.values()
-        yield reader.line_num, "has another number of columns than the header" if surplus or short else row
-
-
 def _names_audio(row: _Row) -> bool:
     """Whether this could be about a recording: it names a file, and says something of it."""
     return isinstance(_first(row, _AUDIO), str) and any(key in row for key in (*_TEXT, *_SPEAKER, *_SNR, *_CONDITION))
@@ -152,6 +169,8 @@ def read_row(row: object, where: str, raw: Path) -> Entry | Rejection:
     try:
         start_s, end_s = _piece(row)
         snr_db = _number(row, _SNR)
+        if snr_db is not None and abs(snr_db) > _MOST_SNR_DB:
+            raise ValueError(f"an SNR of {snr_db:g} dB is none")
     except ValueError as error:
         return Rejection(where, "malformed_line", str(error))
     return Entry(
@@ -189,8 +208,8 @@ def _number(row: _Row, keys: tuple[str, ...]) -> float | None:
         number = float(str(value))
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{' or '.join(keys)} must be a number, not {str(value)[:40]!r}")
+    if not math.isfinite(number) or abs(number) > _MOST:
+        raise ValueError(f"{' or '.join(keys)} must be a number below {_MOST:g}, not {str(value)[:40]!r}")
     return number
 
 
@@ -214,10 +233,14 @@ def _first(row: _Row, keys: tuple[str, ...]) -> object:
 
 
 def _below(audio: str, folder: str, raw: Path) -> str | None:
-    """`audio`, relative to `folder` or absolute, as a path below `raw`; None if it is not below."""
+    """`audio`, relative to `folder` or absolute, as a path below `raw`; None if it is not below.
+
+    Of an absolute path that leads elsewhere, such as one of another machine, the name is what counts.
+    """
     audio = audio.replace("\\", "/")
     if PurePath(audio).is_absolute():
-        audio, folder = posixpath.relpath(audio, raw.absolute().as_posix()), ""
+        inside = PurePosixPath(audio).is_relative_to(raw.absolute().as_posix())
+        audio, folder = (posixpath.relpath(audio, raw.absolute().as_posix()) if inside else posixpath.basename(audio)), ""
     source = posixpath.normpath(posixpath.join(folder, audio))
     return None if source == ".." or source.startswith("../") or "\0" in source else source
 

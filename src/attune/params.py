@@ -63,11 +63,17 @@ class TranscriptParams(_Section):
     numbers: Literal["keep", "digits", "words"]
     case: Literal["keep", "lower"]
     punctuation: Literal["keep", "remove"]
-    language: str | None
+    language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] | None
     scripts: tuple[str, ...]
     min_chars_per_s: Annotated[float, Field(ge=0)]
     max_chars_per_s: Annotated[float, Field(gt=0)]
     max_repetition: Annotated[float, Field(gt=1)]
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.min_chars_per_s >= self.max_chars_per_s:
+            raise ValueError("min_chars_per_s must be below max_chars_per_s")
+        return self
 
 
 class SplitParams(_Section):

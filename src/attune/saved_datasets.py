@@ -33,7 +33,7 @@ class Unpacked:
 
 
 def unpack(path: Path, source: str, raw: Path, packed: SoundCache) -> Unpacked | None:
-    """The rows of the Arrow file at `source` below `raw`; None if it is none of the dataset's own, or holds no sound.
+    """The rows of the Arrow file at `source` below `raw`; None if it is none of the dataset's own.
 
     A file that is damaged further on gives the rows that stand before. Raises OSError if it cannot be read.
     """
@@ -44,8 +44,9 @@ def unpack(path: Path, source: str, raw: Path, packed: SoundCache) -> Unpacked |
         with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as reader:
             column = _sound_column(reader.schema)
             if column is None:
-                return None
-            for rows in _rows(reader):
+                why = f"holds no column of encoded sound; its columns are {', '.join(reader.schema.names)}"
+                return Unpacked(rejected=[Rejection(source, "no_sound_column", why)])
+            for rows in _rows(reader, column):
                 for row in rows:
                     _take(row, column, f"{source}:{number}", raw, packed, found)
                     number += 1
@@ -66,13 +67,24 @@ def _belongs(path: Path) -> bool:
 
 
 def _sound_column(schema: pa.Schema) -> str | None:
-    return next((f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0), None)
+    """The column called audio or the like, else the first one, that holds encoded files."""
+    encoded = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
+    return next((name for name in encoded if name.lower() in manifests.SOUND_COLUMNS), encoded[0] if encoded else None)
 
 
-def _rows(reader: pa.RecordBatchReader) -> Iterator[list[dict[str, Any]]]:
-    for batch in reader:
+def _rows(reader: pa.RecordBatchReader, sound: str) -> Iterator[list[dict[str, Any]]]:
+    """Some rows at a time: their sound, and what is text or number. Raises ArrowInvalid for a damaged batch."""
+    told = [field.name for field in reader.schema if field.name == sound or _tells(field.type)]
+    for whole in reader:
+        batch = whole.select(told)
+        batch.validate(full=True)
         for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
             yield batch.slice(start, _ROWS_AT_ONCE).to_pylist()
+
+
+def _tells(kind: pa.DataType) -> bool:
+    simple = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    return any(is_kind(kind) for is_kind in simple)
 
 
 def _take(row: dict[str, Any], column: str, where: str, raw: Path, packed: SoundCache, found: Unpacked) -> None:

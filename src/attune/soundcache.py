@@ -17,7 +17,10 @@ class SoundCache:
         self._folder = folder or default_cache_folder() / "sounds"
 
     def __contains__(self, digest: str) -> bool:
-        return self.path(digest).is_file()
+        try:
+            return self.path(digest).stat().st_size > 0
+        except OSError:
+            return False
 
     def __getitem__(self, digest: str) -> bytes:
         """Raises EnvironmentFault where it is gone, as somebody cleared the cache in the meantime."""

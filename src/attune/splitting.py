@@ -7,9 +7,9 @@ recordings is left to `intake`.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from attune.errors import DataError, LeakageError
 from attune.params import SplitParams
@@ -17,6 +17,8 @@ from attune.records import Split, Utterance
 
 _PRIORITY: tuple[Split, ...] = ("train", "test", "validation")
 _FEW_TEST_SPEAKERS = 5
+_SHARED_S = 0.1
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,16 @@ def check_leakage(utterances: Iterable[Utterance], validation_unit: Literal["spe
     alone: set[str] = {"test"} if validation_unit == "utterance" else {"test", "validation"}
     speakers = _on_two_sides(utterances, lambda u: u.speaker, alone)
     sounds = _on_two_sides(utterances, lambda u: u.audio_digest, {"train", "validation", "test"})
-    if speakers or sounds:
+    shared = _shared_seconds(utterances, alone)
+    if speakers or sounds or shared:
         found = [f"speaker {name!r} is in {sides}" for name, sides in speakers]
         found += [f"sound {digest[:16]} is in {sides}" for digest, sides in sounds]
+        found += shared
         raise LeakageError(f"sides of the split overlap: {'; '.join(found)}; make it anew: dvc repro -f split_clean_noisy")
 
 
 def balanced(utterances: Iterable[Utterance], column: str, salt: str) -> set[str]:
-    """Ids of utterances such that on each side all values of the tag `column` are as many; those without one are not among them.
+    """Ids of utterances such that on each side all values that the tag `column` has there are as many; not those without one.
 
     A hash chooses. Raises DataError where nobody has such a tag.
     """
@@ -89,13 +93,29 @@ def balanced(utterances: Iterable[Utterance], column: str, salt: str) -> set[str
     if not groups:
         known = ", ".join(sorted({name for u in ordered for name in u.tags})) or "none"
         raise DataError(f"split_clean_noisy.balance: no list has a column {column!r}; columns are: {known}")
-    classes = {name for side in groups.values() for name in side}
-    return {i for side in groups.values() for name in classes for i in side[name][: min(len(side[c]) for c in classes)]}
+    most = {split: min(len(some) for some in side.values()) for split, side in groups.items()}
+    return {i for split, side in groups.items() for some in side.values() for i in some[: most[split]]}
 
 
 def position(salt: str, name: str) -> float:
     """A stable place in [0, 1) for a name: SHA-256 of salt and name, its first 64 bits as a fraction."""
     return int.from_bytes(hashlib.sha256(f"{salt}\0{name}".encode()).digest()[:8], "big") / 2**64
+
+
+def sides_of(names: Iterable[str], params: SplitParams) -> dict[str, Split]:
+    """The side of each of these speakers, where `validation_unit` is the speaker; no side is left out where one can be spared."""
+    return _deal_speakers(sorted(set(names)), params, by_utterance=False)[0]
+
+
+def overlapping(pieces: Iterable[P], span: Callable[[P], tuple[float, float]]) -> Iterator[tuple[P, P]]:
+    """All pairs of pieces of one recording that share more than a tenth of a second; `span` is start and length in seconds."""
+    ordered = sorted(pieces, key=span)
+    for place, one in enumerate(ordered):
+        latest_s = sum(span(one)) - _SHARED_S
+        for other in ordered[place + 1 :]:
+            if span(other)[0] >= latest_s:
+                break
+            yield one, other
 
 
 def _deal_speakers(speakers: list[str], params: SplitParams, by_utterance: bool) -> tuple[dict[str, Split], list[str]]:
@@ -168,6 +188,20 @@ def _limits_of_the_test(side_of: Mapping[str, Split]) -> list[str]:
         return []
     limit = f"the test side has {len(tested)} speaker(s): {', '.join(tested)}; its numbers hold for them and cannot tell"
     return [f"{limit} how the model does on people unlike them; {_FEW_TEST_SPEAKERS} or more are a start"]
+
+
+def _shared_seconds(utterances: list[Utterance], alone: set[str]) -> list[str]:
+    """Sentences about pieces of one recording that share seconds though they are on two sides."""
+    pieces: dict[str, list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        if utterance.start_s is not None:
+            pieces[utterance.source].append(utterance)
+    return [
+        f"{one.source} from {one.start_s:g} s ({one.split}) and from {other.start_s:g} s ({other.split}) share seconds"
+        for some in pieces.values()
+        for one, other in overlapping(some, lambda u: (u.start_s or 0.0, u.duration_s))
+        if one.split != other.split and {one.split, other.split} & alone
+    ]
 
 
 def _on_two_sides(utterances: list[Utterance], key: Callable[[Utterance], str], alone: set[str]) -> list[tuple[str, str]]:

@@ -16,20 +16,30 @@ from attune.errors import ParamsError
 NORMALIZER = "attune-basic-1"
 """Name and version of `normalize`, written beside every score; another rule gets another name."""
 
-_NOTE = re.compile(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}|\([^)]*\)")
+_NOTE = re.compile(r"\[[^\]]*\]|<\w[^<>]*>|\{[^}]*\}|\([^)]*\)")
 _FILLED_PAUSES = {
-    "de": "äh ähm ähem hm hmm mhm öh öhm",
-    "en": "ah eh er erm hm hmm mhm mm mmm uh uhh uhm um umm",
-    "es": "ah eh em emm hm hmm mm mmm",
-    "fr": "euh heu hm hmm mm mmm",
-    "it": "eh ehm hm hmm mm mmm uhm",
-    "nl": "eh ehm hm hmm mm uh uhm",
-    "pt": "ah eh hm hmm mm hã",
+    "de": "äh ähm ähem hmm mhm öh öhm",
+    "en": "uh uhh uhm um umm erm hmm mhm",
+    "es": "eh ehm emm hmm mmm",
+    "fr": "euh heu hmm mmm",
+    "it": "ehm hmm mmm uhm",
+    "nl": "eh ehm hmm mmm uhm",
+    "pt": "ah ahn hmm hum hã",
 }
+"""Only what is no word, abbreviation or unit besides: er, em, hm and mm are."""
+_POINTS = {
+    "cs": "celá", "da": "komma", "de": "Komma", "en": "point", "es": "coma", "fi": "pilkku", "fr": "virgule", "hu": "egész",
+    "it": "virgola", "nl": "komma", "no": "komma", "pl": "przecinek", "pt": "vírgula", "ro": "virgulă", "ru": "запятая",
+    "sv": "komma", "tr": "virgül",
+}  # fmt: skip
+"""What stands before decimals, in the languages whose numbers num2words writes reliably; it loses the decimals of some."""
+_DIGITS_AT_MOST = 12
+_ISOLATED_FROM = 10
 _SPOKEN_NUMBERS = frozenset({"de", "en", "es", "fr", "it", "nl", "pt"})
 _DECIMAL_POINT = frozenset({"en", "he", "ja", "ko", "th", "zh"})
 _FIGURE = re.compile(r"\d[\d.,]*\d|\d")
-_SUFFIXED = re.compile(r"(\d+)(?:st|nd|rd|th)\b", re.IGNORECASE)
+_SUFFIXED = re.compile(r"\b(\d{1,9})(?:st|nd|rd|th)\b", re.IGNORECASE)
+_EAST_ASIAN = frozenset({"cjk", "hiragana", "katakana", "hangul", "bopomofo", "ideographic"})
 _APOSTROPHE = "'"
 _APOSTROPHES = "\u2018\u2019\u02bc\u2032"
 """What keyboards and typesetters write for an apostrophe, besides the plain one."""
@@ -71,16 +81,14 @@ class Policy:
         """Raises ParamsError for a language whose numbers nobody here can rewrite."""
         if self.numbers == "digits" and self.language not in _SPOKEN_NUMBERS:
             _refuse_language(self.language, "digits", _SPOKEN_NUMBERS)
-        if self.numbers == "words":
-            from num2words import CONVERTER_CLASSES
-
-            if self.language not in CONVERTER_CLASSES:
-                _refuse_language(self.language, "words", CONVERTER_CLASSES)
+        if self.numbers == "words" and self.language not in _POINTS:
+            _refuse_language(self.language, "words", _POINTS)
 
     def write(self, text: str) -> str:
         """`text` in this form, with single spaces; empty where nothing is left of it.
 
-        Numbers are read by text2num and written by num2words; years and times are no special case for either.
+        Numbers are read by text2num and written by num2words; years and times are no special case for either. One that is below
+        ten and stands alone stays a word, as many of those are other words too (un, sei, second).
 
         >>> Policy("normalised", "digits", "lower", "remove", "en").write("Um, take twenty-three [coughs] pills!")
         'take 23 pills'
@@ -92,7 +100,7 @@ class Policy:
         if self.language and self.numbers == "digits":
             from text_to_num import alpha2digit
 
-            text = alpha2digit(text, self.language, threshold=0)
+            text = alpha2digit(text, self.language, threshold=_ISOLATED_FROM)
         if self.language and self.numbers == "words":
             text = _in_words(text, self.language)
         if self.case == "lower":
@@ -106,24 +114,35 @@ class Policy:
 def main_script(text: str) -> str | None:
     """The script of most letters of `text`, as the first word of their Unicode names in lower case; None without letters.
 
-    >>> main_script("Привет, Bob!"), main_script("12")
-    ('cyrillic', None)
+    What is written together in East Asia counts as one: Han characters, kana and hangul are all `cjk`.
+
+    >>> main_script("Привет, Bob!"), main_script("ラーメン"), main_script("12")
+    ('cyrillic', 'cjk', None)
     """
-    scripts = [_script(c) for c in text if c.isalpha()]
+    scripts = [_script(c) for c in unicodedata.normalize("NFKC", text) if c.isalpha()]
     return max(sorted(set(scripts)), key=scripts.count) if scripts else None
+
+
+def is_script(name: str) -> bool:
+    """Whether some letter's script is called so."""
+    return name in {_script.__wrapped__(chr(code)) for code in range(0x3000, 0xD7A4, 97)} | {
+        _script.__wrapped__(chr(code)) for code in range(0x41, 0x3100) if chr(code).isalpha()
+    }
 
 
 @lru_cache(maxsize=4096)
 def _script(letter: str) -> str:
-    return unicodedata.name(letter, "unknown").partition(" ")[0].lower()
+    script = re.split(r"[ -]", unicodedata.name(letter, "unknown"), maxsplit=1)[0].lower()
+    return "cjk" if script in _EAST_ASIAN else script
 
 
 def _without_pauses(text: str, language: str | None) -> str:
-    pauses = _FILLED_PAUSES.get(language or "")
-    return re.sub(rf"\b(?:{'|'.join(pauses.split())})\b[,.…]*", " ", text, flags=re.IGNORECASE) if pauses else text
+    pauses = "|".join(_FILLED_PAUSES.get(language or "", "").split())
+    return re.sub(rf"(?<![\w'’-])(?:{pauses})(?![\w'’-])[,.…]*", " ", text, flags=re.IGNORECASE) if pauses else text
 
 
 def _in_words(text: str, language: str) -> str:
+    """Figures spelt out; decimals, and what looks like no number (0171, 1.2.3), digit by digit."""
     from num2words import num2words
 
     def figure(match: re.Match[str]) -> str:
@@ -131,9 +150,18 @@ def _in_words(text: str, language: str) -> str:
         thousands, point = (",", ".") if language in _DECIMAL_POINT else (".", ",")
         if re.fullmatch(rf"\d{{1,3}}(?:\{thousands}\d{{3}})+(?:\{point}\d+)?", digits):
             digits = digits.replace(thousands, "")
-        if re.fullmatch(rf"(?:0|[1-9]\d*)(?:\{point}\d+)?", digits) and len(digits) <= 15:
-            return str(num2words(digits.replace(point, "."), lang=language))
-        return " ".join(str(num2words(int(c), lang=language)) if c.isdigit() else " " for c in digits)
+        whole, _, rest = digits.partition(point)
+        if (
+            re.fullmatch(r"0|[1-9]\d*", whole)
+            and (rest.isdigit() or point not in digits)
+            and len(whole + rest) <= _DIGITS_AT_MOST
+        ):
+            words = str(num2words(int(whole), lang=language))
+            return f"{words} {_POINTS[language]} {spelt(rest)}" if rest else words
+        return spelt(digits)
+
+    def spelt(digits: str) -> str:
+        return " ".join(str(num2words(int(c), lang=language)) for c in digits if c.isdigit())
 
     if language == "en":
         text = _SUFFIXED.sub(lambda m: str(num2words(int(m.group(1)), to="ordinal")), text)

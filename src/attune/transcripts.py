@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from attune.errors import ParamsError
 from attune.params import TranscriptParams
-from attune.text import Policy, main_script, normalize
+from attune.text import Policy, is_script, main_script, normalize
 
 _RARE_SCRIPT = 0.05
+_FEW_WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,40 @@ class Transcripts:
         self._params = params
         self._policy = Policy(params.style, params.numbers, params.case, params.punctuation, params.language)
         self._scripts = frozenset(s.lower() for s in params.scripts) or _in_use(given)
+        unknown = sorted(script for script in map(str.lower, params.scripts) if not is_script(script))
+        if unknown:
+            raise ParamsError(
+                f"split_clean_noisy.transcripts.scripts: {', '.join(unknown)}: no letter's Unicode name begins so; "
+                "write latin, cyrillic, greek, arabic, hebrew, devanagari, thai, cjk, ..."
+            )
 
-    def judge(self, text: str, duration_s: float) -> str | Doubt:
-        """`text` as it is to be written, or why it is not believed of a sound that lasts `duration_s` seconds."""
+    def judge(self, text: str, duration_s: float, speech_share: float | None = None) -> str | Doubt:
+        """`text` as it is to be written, or why it is not believed of a sound that lasts so long and is speech to that share."""
         written, script = self._policy.write(text), main_script(text)
         plain = normalize(written)
         if not plain:
             return Doubt("transcript_without_words", f"{_short(text)} has no words")
-        if script is not None and script not in self._scripts:
+        borrowed = not self._params.scripts and script == "latin" and len(plain.split()) <= _FEW_WORDS
+        if script is not None and script not in self._scripts and not borrowed:
             return Doubt("wrong_script", f"{_short(text)} is mostly {script}; transcripts here are {_listed(self._scripts)}")
-        rate, bounds = len(plain) / max(duration_s, 1.0), self._params
-        if not bounds.min_chars_per_s <= rate <= bounds.max_chars_per_s:
-            much = "much" if rate > bounds.max_chars_per_s else "little"
-            believed = f"{bounds.min_chars_per_s:g} to {bounds.max_chars_per_s:g} a second are believed"
-            return Doubt(f"too_{much}_text", f"{len(plain)} characters in {duration_s:.2f} s; {believed}")
-        repetition = len(plain.encode()) / len(zlib.compress(plain.encode()))
+        bounds, spoken_s = self._params, duration_s * (1.0 if speech_share is None else speech_share)
+        if len(plain) > bounds.max_chars_per_s * max(duration_s, 1.0):
+            said = f"{len(plain)} characters in {duration_s:.2f} s"
+            return Doubt("too_much_text", f"{said}; at most {bounds.max_chars_per_s:g} a second are believed")
+        if len(plain) < bounds.min_chars_per_s * max(spoken_s, 1.0):
+            said = f"{len(plain)} characters in {spoken_s:.2f} s of speech"
+            return Doubt("too_little_text", f"{said}; at least {bounds.min_chars_per_s:g} a second are believed")
+        repetition = _repetition(plain)
         if repetition > bounds.max_repetition:
             return Doubt("repetitive_text", f"{_short(text)} repeats itself: zlib makes it {repetition:.1f} times smaller")
         return written
+
+
+def _repetition(plain: str) -> float:
+    """How many times smaller zlib makes it, with a byte for each character, so that no script is at an advantage."""
+    letters = {letter: place % 256 for place, letter in enumerate(dict.fromkeys(plain))}
+    content = bytes(letters[letter] for letter in plain)
+    return len(content) / len(zlib.compress(content))
 
 
 def _in_use(given: Iterable[str]) -> frozenset[str]:

@@ -3,7 +3,7 @@
 Speech is found by Silero VAD (https://github.com/snakers4/silero-vad), the model that faster-whisper carries.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from attune.dataset import SAMPLE_RATE_HZ, Samples
 _PAUSE_MS = 300
 _MARGIN_MS = 150
 _LONGEST_GAP_S = 1.0
+_SHORTEST_S = 1.0
 _WINDOW_S = 300
 
 
@@ -30,10 +31,10 @@ def speech_share(samples: Samples) -> float:
 
 
 def cut_at_pauses(blocks: Iterable[Samples], longest_s: float) -> Iterator[Piece]:
-    """The spoken parts of a 16 kHz recording that comes in blocks, each at most `longest_s`, cut where nobody speaks.
+    """The spoken parts of a 16 kHz recording that comes in blocks, each 1 s to `longest_s`, cut where nobody speaks.
 
-    Parts less than a second apart stay together as long as they fit. Speech that goes on for longer without a pause is cut
-    where it is weakest. Memory is that of five minutes of sound, whatever the length.
+    What is shorter takes some of the pause around it. Parts less than a second apart stay together as long as they fit. Speech
+    that goes on for longer without a pause is cut where it is weakest. Memory is that of five minutes of sound.
     """
     position, kept, window = 0, np.zeros(0, np.float32), _WINDOW_S * SAMPLE_RATE_HZ
     for block in blocks:
@@ -46,8 +47,14 @@ def cut_at_pauses(blocks: Iterable[Samples], longest_s: float) -> Iterator[Piece
     yield from _pieces(_joined(_speech(kept, longest_s), longest_s), kept, position)
 
 
-def _pieces(spans: Iterable[tuple[int, int]], samples: Samples, position: int) -> Iterator[Piece]:
-    for start, end in spans:
+def _pieces(spans: Sequence[tuple[int, int]], samples: Samples, position: int) -> Iterator[Piece]:
+    least = round(_SHORTEST_S * SAMPLE_RATE_HZ)
+    for place, (first, last) in enumerate(spans):
+        earliest = spans[place - 1][1] if place else 0
+        latest = spans[place + 1][0] if place + 1 < len(spans) else samples.size
+        start = max(earliest, first - max(0, least - (last - first)) // 2)
+        end = min(latest, max(last, start + least))
+        start = max(earliest, min(start, end - least))
         yield Piece((position + start) / SAMPLE_RATE_HZ, samples[start:end].copy())
 
 

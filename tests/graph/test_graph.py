@@ -19,8 +19,8 @@ LAYERS: list[set[str]] = [
     {"errors", "records"},
     {"params", "files", "progress", "dataset", "audio", "text", "workcache", "soundcache", "lineage"},
     {
-        "splitting", "intake", "clips", "transcripts", "doubles", "voice_activity",
-        "layouts", "listings", "manifests", "saved_datasets", "raw_files", "label_studio",
+        "splitting", "intake", "clips", "transcripts", "doubles", "winnowing", "voice_activity",
+        "layouts", "listings", "manifests", "tables", "saved_datasets", "raw_files", "label_studio",
         "calibration", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
     {"devices", "checkpoints"},

@@ -101,4 +101,5 @@ def test_caches_beside_a_dataset_and_tables_without_sound_are_ignored(tmp_path: 
     with pa.OSFile(str(tmp_path / "raw/texts/x.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
         writer.write_table(table)
     found = inventory(tmp_path)
-    assert (len(found.recordings), found.rejected, found.ignored_files) == (1, (), 4)
+    assert (len(found.recordings), found.ignored_files) == (1, 3)
+    assert [(r.source, r.reason) for r in found.rejected] == [("texts/x.arrow", "no_sound_column")]

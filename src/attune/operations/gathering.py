@@ -11,9 +11,10 @@ from pathlib import Path
 from attune.clips import make_clips
 from attune.errors import DataError
 from attune.intake import plan_corpus
-from attune.layouts import take_inventory
+from attune.layouts import ADDED_FOLDER, take_inventory
 from attune.params import SplitParams
 from attune.progress import track
+from attune.raw_files import walk
 from attune.records import Rejection
 from attune.soundcache import SoundCache
 from attune.workcache import WorkCache
@@ -27,37 +28,38 @@ class Added:
     known: tuple[str, ...]
     """Were there already, with the same content."""
     refused: tuple[str, ...]
-    """Would have overwritten another file."""
+    """Would have overwritten another file, or cannot be read."""
 
     def sentence(self, raw: Path) -> str:
         """One line for people."""
         said = f"{len(self.new)} new file(s) in {raw}, {len(self.known)} were there already"
-        return f"{said}, {len(self.refused)} refused: another file of that name is there" if self.refused else f"{said}."
+        return f"{said}, {len(self.refused)} refused" if self.refused else f"{said}."
 
 
 def add(folder: Path, raw: Path, *, link: bool) -> Added:
-    """Copies (or links, which takes no space on the same disk) all files of `folder` to `raw/NAME`, hidden ones left out.
+    """Copies (or links, which takes no space on the same disk) all files of `folder` to `raw/added/NAME`, hidden ones left out.
 
-    Raises DataError where the one folder lies in the other, or `folder` holds nothing.
+    Folders that are linked to are followed. Raises DataError where the one folder lies in the other, or `folder` holds nothing.
     """
     inside, outside = folder.resolve(), raw.resolve()
     if inside == outside or inside in outside.parents or outside in inside.parents:
         raise DataError(f"{folder} and {raw} must be folders apart from each other")
-    names = [
-        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path, folder)
-    ]
+    faults: list[Rejection] = []
+    paths = sorted(path.relative_to(folder) for path in walk(folder, faults))
+    names = [path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)]
     if not names:
         raise DataError(f"{folder} has no files")
-    target, found = raw / inside.name, {"new": list[str](), "known": list[str](), "refused": list[str]()}
+    target = raw / ADDED_FOLDER / (inside.name.lstrip(".") or "recordings")
+    found = {"new": list[str](), "known": list[str](), "refused": [f.source for f in faults]}
     for name in track(iter(names), f"adding {folder}", len(names)):
         found[_bring(folder / name, target / name, link=link)].append(name)
     return Added(tuple(found["new"]), tuple(found["known"]), tuple(found["refused"]))
 
 
-def check(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> list[str]:
-    """What `split_clean_noisy` would take of `raw` and what not, in lines for people; nothing is written but the work cache.
+def check(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> tuple[list[str], DataError | None]:
+    """What `split_clean_noisy` would take of `raw` and what not, in lines for people; and what would stop it, if anything.
 
-    What would stop the graph is the last line then. Raises DataError where there are no recordings.
+    Nothing is written but the work cache. Raises DataError where there are no recordings.
     """
     try:
         report = plan_corpus(raw, params, cache, sounds)
@@ -65,9 +67,9 @@ def check(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) 
         inventory = take_inventory(raw, sounds)
         clips, refused = make_clips(inventory.recordings, params, cache, sounds)
         found = [(c.duration_s, c.recording.speaker, c.recording.reference) for c in clips]
-        return [*_summary(found, [*inventory.rejected, *refused]), f"The graph would stop: {fault}"]
+        return _summary(found, [*inventory.rejected, *refused]), fault
     found = [(u.duration_s, u.speaker, u.reference) for u in report.utterances]
-    return [*_summary(found, report.rejected), *(f"warning: {warning}" for warning in report.warnings)]
+    return [*_summary(found, report.rejected), *(f"warning: {warning}" for warning in report.warnings)], None
 
 
 def _summary(found: Sequence[tuple[float, str, str | None]], rejected: Sequence[Rejection]) -> list[str]:
@@ -82,14 +84,13 @@ def _summary(found: Sequence[tuple[float, str, str | None]], rejected: Sequence[
     ]
 
 
-def _hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-
 def _bring(source: Path, target: Path, *, link: bool) -> str:
     if target.exists():
         return "known" if target.is_file() and filecmp.cmp(source, target, shallow=False) else "refused"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        return "refused"  # a file stands where a folder would have to
     draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
     try:
         if link:

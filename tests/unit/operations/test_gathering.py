@@ -30,8 +30,8 @@ def folder(tmp_path: Path) -> Path:
 def test_what_is_new_comes_in_and_a_second_time_nothing_is(folder: Path, tmp_path: Path, link: bool) -> None:
     first = add(folder, tmp_path / "raw", link=link)
     assert first.new == ("anna/a.txt", "anna/a.wav", "ben/b.wav")
-    assert (tmp_path / "raw/new/ben/b.wav").read_text() == "ben/b.wav"
-    assert (os.stat(tmp_path / "raw/new/ben/b.wav").st_ino == os.stat(folder / "ben/b.wav").st_ino) == link  # noqa: PTH116
+    assert (tmp_path / "raw/added/new/ben/b.wav").read_text() == "ben/b.wav"
+    assert (os.stat(tmp_path / "raw/added/new/ben/b.wav").st_ino == os.stat(folder / "ben/b.wav").st_ino) == link  # noqa: PTH116
     (folder / "ben/c.wav").write_text("c")
     second = add(folder, tmp_path / "raw", link=link)
     assert (second.new, len(second.known), second.refused) == (("ben/c.wav",), 3, ())
@@ -40,11 +40,11 @@ def test_what_is_new_comes_in_and_a_second_time_nothing_is(folder: Path, tmp_pat
 
 
 def test_a_file_that_is_there_is_never_overwritten(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "raw/new/ben").mkdir(parents=True)
-    (tmp_path / "raw/new/ben/b.wav").write_text("older")
+    (tmp_path / "raw/added/new/ben").mkdir(parents=True)
+    (tmp_path / "raw/added/new/ben/b.wav").write_text("older")
     added = add(folder, tmp_path / "raw", link=False)
     assert added.refused == ("ben/b.wav",)
-    assert (tmp_path / "raw/new/ben/b.wav").read_text() == "older"
+    assert (tmp_path / "raw/added/new/ben/b.wav").read_text() == "older"
     assert "1 refused" in added.sentence(tmp_path / "raw")
 
 
@@ -68,16 +68,17 @@ def test_a_check_names_what_is_bad_and_counts_what_is_good(tmp_path: Path) -> No
     (raw / "anna/bad.wav").write_text("no sound")
     before = sorted(raw.rglob("*"))
     cache = WorkCache(tmp_path / "cache")
-    lines = check(raw, split_params(), cache, SoundCache(tmp_path / "sounds"))
+    lines, fault = check(raw, split_params(), cache, SoundCache(tmp_path / "sounds"))
     assert [line.split(": ")[:2] for line in lines[:2]] == [["anna/bad.wav", "not_audio"], ["ben/x.wav", "too_much_text"]]
     assert lines[2] == "2 usable clips (0.00 h) of 2 speakers, 1 with a transcript; 2 rejected: 1 not_audio, 1 too_much_text."
     assert lines[3].startswith("warning: ")
     assert sorted(raw.rglob("*")) == before
     shutil.rmtree(raw / "anna")
-    stopped = check(raw, split_params(), cache, SoundCache(tmp_path / "sounds"))
+    assert fault is None
+    stopped, fault = check(raw, split_params(), cache, SoundCache(tmp_path / "sounds"))
     cache.close()
     assert stopped[0].startswith("1 usable clips")
-    assert stopped[1].startswith("The graph would stop: held-out speakers need at least two")
+    assert "held-out speakers need at least two" in str(fault)
 
 
 def test_the_commands_say_what_came_in(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +88,7 @@ def test_the_commands_say_what_came_in(folder: Path, tmp_path: Path, monkeypatch
     said = CliRunner().invoke(main, ["data", "add", str(folder)])
     assert (said.exit_code, said.stdout.strip()) == (0, "3 new file(s) in data/raw, 0 were there already.")
     checked = CliRunner().invoke(main, ["data", "check"])
-    assert checked.exit_code == 0, checked.output
+    assert checked.exit_code == 2, checked.output
+    assert "none of the 2 recordings in data/raw is usable" in checked.output
     assert "0 usable clips" in checked.stdout
     assert "2 not_audio" in checked.stdout
