@@ -29,8 +29,8 @@ _ALIKE = 0.975
 _MOST_CANDIDATES = 20
 _WAVE_RATE_HZ = 8000
 _ABOVE_100_HZ = butter(4, 100, "highpass", fs=_WAVE_RATE_HZ, output="sos")
-_SHORT_S = 1.0
-_SAME_WAVE, _SAME_SHORT_WAVE = 0.75, 0.96
+_ENOUGH = ((3.0, 0.5), (1.0, 0.75), (0.0, 0.96))
+"""From so many seconds on, how far waves must agree; of one word said twice in the same voice they may agree to 0.95."""
 _WAVES_KEPT = 2000
 
 Vector = NDArray[np.float32]
@@ -64,7 +64,7 @@ def same_sounds(fingerprints: Sequence[str], samples_of: Callable[[int], Samples
     first = list(range(len(parts)))
     for place, number in enumerate(order):
         near = order[place + 1 : int(np.searchsorted(ordered_s, ordered_s[place] + _LENGTH_SLACK_S, side="right"))]
-        enough = _SAME_WAVE if ordered_s[place] >= _SHORT_S else _SAME_SHORT_WAVE
+        enough = next(agreement for least_s, agreement in _ENOUGH if ordered_s[place] >= least_s)
         for other in _alike(vectors[number], vectors[near], near):
             one, two = sorted((_root(first, int(number)), _root(first, other)))
             if one != two and _together(wave(int(number)), wave(other)) >= enough:

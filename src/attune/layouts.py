@@ -23,7 +23,7 @@ from typing import Literal
 from attune import manifests, saved_datasets
 from attune.errors import DataError
 from attune.listings import read_lists
-from attune.raw_files import AUDIO, is_audio, name_below, spelled, suffix, walk
+from attune.raw_files import AUDIO, UPLOAD_PREFIX, is_audio, name_below, spelled, suffix, walk
 from attune.records import Condition, Rejection
 from attune.soundcache import SoundCache
 
@@ -36,7 +36,6 @@ ADDED_FOLDER = "added"
 _CONTAINERS = frozenset(
     {TEST_FOLDER, "train", "validation", "valid", "dev", "data", "clean", "noisy", "audio", "clips", "wav", "wavs"}
 )
-_UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")
 _SOUND_FOLDERS = frozenset({"audio", "clips", "wav", "wavs", "sounds", "recordings"})
 _TEXT_FOLDERS = frozenset({"transcripts", "transcript", "transcriptions", "text", "texts", "txt"})
 _NO_TRANSCRIPTS = frozenset({"readme", "license", "licence", "notice", "changelog"})
@@ -100,7 +99,9 @@ def take_inventory(raw: Path, packed: SoundCache | None = None) -> Inventory:
     sounds = sorted(source for source in files if is_audio(source) or spelled(source) in entries)
     texts = _written_texts(files, sounds, entries, rejected)
     if not sounds:
-        raise DataError(f"{raw} has no recordings ({', '.join(sorted(AUDIO))}); put some there, or run: attune demo corpus")
+        why = f"; {len(rejected)} rejected, first {rejected[0].source}: {rejected[0].detail}" if rejected else ""
+        kinds = ", ".join(sorted(AUDIO))
+        raise DataError(f"{raw} has no recordings ({kinds}){why}; put some there, or run: attune demo corpus")
     recordings = tuple(
         _recording(s, files[s], entry, texts.get(s)) for s in sounds for entry in _pieces_or_whole(entries.get(spelled(s), []))
     )  # fmt: skip
@@ -145,7 +146,7 @@ def _speaker(source: str, given: str | None, session: str | None) -> tuple[str, 
         return person(given), "manifest"
     *folders, name = source.split("/")
     if any(folder.endswith(saved_datasets.SUFFIX) for folder in folders):
-        folders = []  # a dataset's folders are nobody's
+        folders, name = [], ""  # those of a dataset are nobody's
     if folders[:1] == [ADDED_FOLDER]:
         folders = folders[2:]
     last = max((i for i, folder in enumerate(folders) if folder.lower() in _CONTAINERS), default=-1)
@@ -154,7 +155,7 @@ def _speaker(source: str, given: str | None, session: str | None) -> tuple[str, 
         return person((folders[last + 1 :] or above)[0]), "folder"
     if session:
         return person(session), "session"
-    prefix = re.match(r"[^_-]*[^\W\d_][^_-]*(?=[_-])", _UPLOAD_PREFIX.sub("", name, count=1))
+    prefix = re.match(r"[^_-]*[^\W\d_][^_-]*(?=[_-])", UPLOAD_PREFIX.sub("", name, count=1))
     return (person(prefix.group()), "file_name") if prefix else (spelled(source), "recording")
 
 

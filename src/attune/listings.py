@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from attune import manifests, saved_datasets
-from attune.raw_files import is_audio, spelled, suffix
+from attune.raw_files import UPLOAD_PREFIX, is_audio, spelled, suffix
 from attune.records import Rejection
 from attune.soundcache import SoundCache
 
@@ -78,7 +78,9 @@ class _Places:
         self._only = {folder: name for folder, name in places if folders[folder] == 1}
         for source in filter(is_audio, files):
             self._by_stem.setdefault(posixpath.splitext(spelled(source))[0], []).append(spelled(source))
-            self._by_name.setdefault(posixpath.basename(spelled(source)), []).append(spelled(source))
+            name = posixpath.basename(spelled(source))
+            for known in {name, UPLOAD_PREFIX.sub("", name, count=1)}:
+                self._by_name.setdefault(known, []).append(spelled(source))
 
     def only_one_beside(self, source: str) -> str | None:
         """The name of the recording in the folder of the list `source`, if there is exactly one."""

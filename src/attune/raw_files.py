@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from attune.records import Rejection
 
 AUDIO = frozenset([".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff"])
 """Endings of files that should be sound."""
+UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
+"""What Label Studio puts before the name of an uploaded file."""
 
 
 def walk(raw: Path, rejected: list[Rejection]) -> Iterator[Path]:

@@ -15,6 +15,7 @@ _MARGIN_MS = 150
 _LONGEST_GAP_S = 1.0
 _SHORTEST_S = 1.0
 _WINDOW_S = 300
+_FRESH_S, _FRESH_STEP_S = 8, 6
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,11 @@ def cut_at_pauses(blocks: Iterable[Samples], longest_s: float) -> Iterator[Piece
     for block in blocks:
         kept = np.concatenate([kept, block])
         while kept.size > window:
-            spans = _joined(_speech(kept[:window], longest_s), longest_s) or [(window, window)]
+            spans = _joined(_any_speech(kept[:window], longest_s), longest_s) or [(window, window)]
             goes_on = spans.pop() if spans[-1][0] > 0 else (spans[-1][1], 0)  # the last may reach beyond what was looked at
             yield from _pieces(spans, kept, position)
             kept, position = kept[goes_on[0] :], position + goes_on[0]
-    yield from _pieces(_joined(_speech(kept, longest_s), longest_s), kept, position)
+    yield from _pieces(_joined(_any_speech(kept, longest_s), longest_s), kept, position)
 
 
 def _pieces(spans: Sequence[tuple[int, int]], samples: Samples, position: int) -> Iterator[Piece]:
@@ -68,6 +69,20 @@ def _joined(spans: list[tuple[int, int]], longest_s: float) -> list[tuple[int, i
         else:
             joined.append((start, end))
     return joined
+
+
+def _any_speech(samples: Samples, longest_s: float) -> list[tuple[int, int]]:
+    """What is found in one go, and what is found besides with a fresh ear every few seconds.
+
+    The model carries a memory that after some minutes of single words among noises no longer notices them.
+    """
+    spans = _speech(samples, longest_s)
+    for begin in range(0, samples.size, _FRESH_STEP_S * SAMPLE_RATE_HZ):
+        part = samples[begin : begin + _FRESH_S * SAMPLE_RATE_HZ]
+        for start, end in _speech(part, longest_s):
+            if not any(begin + start < known_end and known_start < begin + end for known_start, known_end in spans):
+                spans.append((begin + start, begin + end))
+    return sorted(spans)
 
 
 def _speech(samples: Samples, longest_s: float | None) -> list[tuple[int, int]]:

@@ -399,3 +399,24 @@ def test_who_is_in_the_test_folder_is_tested_on_and_nobody_else(raw: Path) -> No
     assert {source for source, split in found.items() if split == "test"} == {"test/clean/dora/0.wav", "noisy/dora/1.wav"}
     with pytest.raises(DataError, match="every speaker"):
         prepare(raw, test_speakers=("anna", "ben", "cleo"))
+
+
+def test_who_claims_a_tested_sound_later_does_not_take_it_out_of_the_test(raw: Path) -> None:
+    record(raw / "clean/zoe/x.wav", tone(777))
+    before = {u.source: u.split for u in prepare(raw, test_speakers=("zoe",)).utterances}
+    record(raw / "clean/aaron/x.wav", tone(777))
+    (raw / "clean/aaron/x.txt").write_text("hello")
+    after = {u.source: (u.split, u.reference) for u in prepare(raw, test_speakers=("zoe",)).utterances}
+    assert before["clean/zoe/x.wav"] == "test"
+    assert after["clean/zoe/x.wav"] == ("test", "hello")
+    assert rejected(raw) == {"clean/aaron/x.wav": "duplicate_sound"}
+
+
+def test_pieces_that_share_seconds_stay_on_the_tested_side_only(raw: Path) -> None:
+    record(raw / "day.wav", np.concatenate([tone(300 + 40 * n, 1.0) for n in range(6)]))
+    spans = [(0.0, 2.0, "tess"), (1.5, 3.0, "uwe"), (3.0, 4.0, "uwe"), (3.95, 5.0, "tess")]
+    rows = (f'{{"audio": "day.wav", "start": {a}, "end": {b}, "speaker": "{who}"}}' for a, b, who in spans)
+    (raw / "pieces.jsonl").write_text("\n".join(rows))
+    found = prepare(raw, test_speakers=("tess",)).utterances
+    assert [(u.start_s, u.split) for u in found if u.source == "day.wav"] == [(0.0, "test"), (3.0, "train"), (3.95, "test")]
+    assert rejected(raw) == {"day.wav from 1.5 s to 3 s": "overlap"}

@@ -225,3 +225,59 @@ def test_both_exports_of_label_studio_find_their_recordings(tmp_path: Path) -> N
         ("audio/b.wav", "ben", "goodbye"),
     ]
     assert found.rejected == ()
+
+
+def test_what_data_add_brought_is_named_by_its_own_folders(tmp_path: Path) -> None:
+    make(tmp_path, "added/visits-may/anna/1.wav", "added/visits-june/clean/anna/1.wav", "added/visits-june/ben_1.wav")
+    assert {r.speaker for r in take_inventory(tmp_path).recordings} == {"anna", "ben"}
+
+
+def test_names_that_differ_in_case_or_spaces_are_one_speaker(tmp_path: Path) -> None:
+    make(tmp_path, "Anna/1.wav", "anna/2.wav", "x/3.wav")
+    (tmp_path / "list.csv").write_text("audio,speaker\nx/3.wav, ANNA \n")
+    assert {r.speaker for r in take_inventory(tmp_path).recordings} == {"anna"}
+
+
+def test_a_session_of_a_list_counts_more_than_a_guess_from_the_files_name(tmp_path: Path) -> None:
+    make(tmp_path, "visit-0.wav", "visit-1.wav")
+    (tmp_path / "list.csv").write_text("audio,text,session\nvisit-0.wav,a,monday\nvisit-1.wav,b,tuesday\n")
+    assert [(r.speaker, r.speaker_from) for r in take_inventory(tmp_path).recordings] == [
+        ("monday", "session"),
+        ("tuesday", "session"),
+    ]
+
+
+def test_pieces_count_more_than_a_row_for_the_whole_and_take_over_what_it_says(tmp_path: Path) -> None:
+    make(tmp_path, "day.wav")
+    (tmp_path / "a.csv").write_text("audio,speaker,notes\nday.wav,anna,windy\n")
+    rows = (json.dumps({"audio_filepath": "day.wav", "offset": n, "duration": 1, "text": f"t{n}"}) for n in (1, 3))
+    (tmp_path / "train.json").write_text("\n".join(rows))
+    found = take_inventory(tmp_path).recordings
+    assert [(r.speaker, r.start_s, r.reference, dict(r.tags)) for r in found] == [
+        ("anna", 1.0, "t1", {"notes": "windy"}),
+        ("anna", 3.0, "t3", {"notes": "windy"}),
+    ]
+
+
+def test_segments_that_name_no_file_are_of_the_only_one_beside_them(tmp_path: Path) -> None:
+    make(tmp_path, "one/audio.wav", "two/audio.wav")
+    for folder in ("one", "two"):
+        (tmp_path / folder / "metadata.json").write_text(json.dumps({"segments": [{"start": 0, "end": 2, "text": folder}]}))
+    assert [(r.source, r.reference) for r in take_inventory(tmp_path).recordings] == [
+        ("one/audio.wav", "one"),
+        ("two/audio.wav", "two"),
+    ]
+
+
+def test_a_table_that_names_sounds_and_is_not_understood_is_told_of(tmp_path: Path) -> None:
+    make(tmp_path, "x.wav")
+    (tmp_path / "table.csv").write_text("aufnahme,wortlaut\nx.wav,hallo\n")
+    (tmp_path / "prices.csv").write_text("thing,price\ntea,3\n")
+    assert reasons(take_inventory(tmp_path)) == {"table.csv": "unknown_list"}
+
+
+def test_files_with_the_prefix_of_label_studio_are_found_and_it_names_nobody(tmp_path: Path) -> None:
+    make(tmp_path, "abcd1234-x.wav")
+    (tmp_path / "list.csv").write_text("audio,text\nx.wav,hello\n")
+    recording = only(take_inventory(tmp_path))
+    assert (recording.reference, recording.speaker_from) == ("hello", "recording")

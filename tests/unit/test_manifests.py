@@ -168,3 +168,41 @@ def test_files_that_list_no_recordings_are_somebody_elses(tmp_path: Path, name: 
 def test_no_bytes_make_it_crash(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     read_manifest(tmp_path / name, name, tmp_path)
+
+
+def test_columns_are_known_in_any_case_and_with_spaces_around(tmp_path: Path) -> None:
+    for header in ("Audio_Path,Transcript,Speaker", "audio_path, transcript, speaker"):
+        entries, rejected = read(tmp_path, "metadata.csv", f"{header}\nx.wav,hello,anna\n")
+        assert ([(e.source, e.text, e.speaker) for e in entries], rejected) == ([("x.wav", "hello", "anna")], [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_tables_as_excel_writes_them_are_read(tmp_path: Path, encoding: str) -> None:
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    entries, _ = read(tmp_path, "metadata.csv", f"{mark}audio;text\r\nx.wav;é\r\n".encode(encoding))
+    assert [(e.source, e.text) for e in entries] == [("x.wav", "é")]
+
+
+def test_a_quotation_mark_that_is_never_closed_costs_its_own_line(tmp_path: Path) -> None:
+    entries, rejected = read(tmp_path, "metadata.csv", 'audio,text\na.wav,"open\nb.wav,two\nc.wav,three\n')
+    assert [e.text for e in entries] == ["two", "three"]
+    assert [r.source for r in rejected] == ["metadata.csv:2"]
+    entries, rejected = read(tmp_path, "validated.tsv", 'path\tsentence\na.wav\t"El Quijote\nb.wav\t"Sí," dijo\nc.wav\ttres\n')
+    assert ([e.text for e in entries], rejected) == (['"El Quijote', '"Sí," dijo', "tres"], [])
+
+
+@pytest.mark.parametrize("name", ["invalidated.tsv", "other.tsv", "reported.tsv"])
+def test_what_common_voices_listeners_did_not_confirm_is_not_believed(tmp_path: Path, name: str) -> None:
+    entries, rejected = read(tmp_path, name, "client_id\tpath\tsentence\na\tx.mp3\twrong\n")
+    assert (entries, [r.reason for r in rejected]) == ([], ["unconfirmed_list"])
+
+
+@pytest.mark.parametrize("snr", ["3000000000", "1e12", "nan"])
+def test_a_noise_that_cannot_be_is_a_fault_of_its_row(tmp_path: Path, snr: str) -> None:
+    entries, rejected = read(tmp_path, "m.csv", f"path,snr_db\na.wav,{snr}\nb.wav,12\n")
+    assert ([e.source for e in entries], [r.reason for r in rejected]) == (["b.wav"], ["malformed_line"])
+
+
+def test_an_absolute_path_of_another_machine_means_the_file_of_that_name(tmp_path: Path) -> None:
+    ((entry,), _) = read(tmp_path, "m.csv", "audio_filepath,text\n/data/old/x.wav,hello\n")
+    assert entry.source == "x.wav"

@@ -138,3 +138,12 @@ def test_a_validation_speaker_in_training_is_leakage_unless_the_unit_is_the_utte
     check_leakage(both, "utterance")
     with pytest.raises(LeakageError, match="anna"):
         check_leakage(both, "speaker")
+
+
+def test_pieces_that_share_seconds_on_two_sides_are_a_leak() -> None:
+    def piece(name: str, start_s: float, split: Split) -> Utterance:
+        return Utterance(name, name * 9, "day.wav", name, "clean", split, 2.0, None, None, start_s=start_s, end_s=start_s + 2)
+
+    check_leakage([piece("a", 0.0, "test"), piece("b", 1.95, "train")], "speaker")
+    with pytest.raises(LeakageError, match=r"day.wav from 0 s \(test\) and from 1.5 s \(train\) share seconds"):
+        check_leakage([piece("a", 0.0, "test"), piece("b", 1.5, "train")], "speaker")
