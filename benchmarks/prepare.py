@@ -31,7 +31,7 @@ from attune.params import load_params
 from attune.soundcache import SoundCache
 from attune.workcache import WorkCache
 folder, share = Path(sys.argv[1]), float(sys.argv[2])
-params = load_params(Path("params.yaml")).split_clean_noisy.model_copy(update={"min_speech_share": share})
+params = load_params(Path("params.yaml")).split_clean_noisy.model_copy(update={"voice_activity": share > 0})
 start_s = time.monotonic()
 report = prepare_corpus(folder / "raw", folder / "prepared", params, WorkCache(folder / "cache"), SoundCache(folder / "sounds"))
 wall_s, used = time.monotonic() - start_s, resource.getrusage(resource.RUSAGE_SELF)
