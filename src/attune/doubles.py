@@ -2,8 +2,7 @@
 
 A fingerprint is how fast the energies of nine bands rise and fall, whenever that may be: the amplitudes of their Fourier
 transforms, which silence put before or after does not change. Clips of nearly one length with like fingerprints are then
-compared by their waves: two formats of one sound move up and down together, while nobody says a word twice so. Very short
-clips in formats that cost much (Opus at 16 kbit/s) may go unnoticed.
+compared by their waves: two formats of one sound move up and down together, while nobody says a word twice so.
 """
 
 import base64
@@ -12,6 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+import scipy.fft
 import soxr
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
@@ -25,12 +25,14 @@ _TRANSFORMED = 2048
 _PACES = np.unique(np.geomspace(4, 600, 80).astype(int))
 """Which bins of a transform of 2048 steps of 25 ms: from 0.08 to 12 Hz."""
 _LENGTH_SLACK_S = 0.15
-_ALIKE = 0.975
-_MOST_CANDIDATES = 20
+_ALIKE = 0.978
+_MOST_CANDIDATES = 6
 _WAVE_RATE_HZ = 8000
 _ABOVE_100_HZ = butter(4, 100, "highpass", fs=_WAVE_RATE_HZ, output="sos")
 _ENOUGH = ((3.0, 0.5), (1.0, 0.75), (0.0, 0.96))
 """From so many seconds on, how far waves must agree; of one word said twice in the same voice they may agree to 0.95."""
+_MOST_ALIKE, _ENOUGH_THEN = 0.998, 0.9
+"""For clips whose fingerprints agree so far, which no two sayings of a word did, less is enough."""
 _WAVES_KEPT = 2000
 
 Vector = NDArray[np.float32]
@@ -65,18 +67,19 @@ def same_sounds(fingerprints: Sequence[str], samples_of: Callable[[int], Samples
     for place, number in enumerate(order):
         near = order[place + 1 : int(np.searchsorted(ordered_s, ordered_s[place] + _LENGTH_SLACK_S, side="right"))]
         enough = next(agreement for least_s, agreement in _ENOUGH if ordered_s[place] >= least_s)
-        for other in _alike(vectors[number], vectors[near], near):
+        for other, likeness in _alike(vectors[number], vectors[near], near):
             one, two = sorted((_root(first, int(number)), _root(first, other)))
-            if one != two and _together(wave(int(number)), wave(other)) >= enough:
+            wanted = min(enough, _ENOUGH_THEN) if likeness >= _MOST_ALIKE else enough
+            if one != two and _together(wave(int(number)), wave(other)) >= wanted:
                 first[two] = one
     return [_root(first, number) for number in range(len(first))]
 
 
-def _alike(vector: Vector, others: NDArray[np.float32], numbers: NDArray[np.int64]) -> list[int]:
-    """The numbers of those whose fingerprints are most alike, the likest first."""
+def _alike(vector: Vector, others: NDArray[np.float32], numbers: NDArray[np.int64]) -> list[tuple[int, float]]:
+    """The numbers of those whose fingerprints are most alike, the likest first, and how much they are, 0 to 1."""
     likeness = others @ vector
     likest = np.argsort(-likeness, kind="stable")[:_MOST_CANDIDATES]
-    return [int(numbers[place]) for place in likest if likeness[place] >= _ALIKE]
+    return [(int(numbers[place]), float(likeness[place])) for place in likest if likeness[place] >= _ALIKE]
 
 
 def _wave(samples: Samples) -> Vector:
@@ -93,9 +96,9 @@ def _slow(samples: Samples) -> Vector:
 
 def _together(one: Vector, other: Vector) -> float:
     """The highest cross-correlation of two waves of unit energy over all shifts, 0 to 1, whatever their signs."""
-    length = 1 << int(np.ceil(np.log2(one.size + other.size)))
-    spectrum = np.fft.rfft(one, length) * np.conj(np.fft.rfft(other, length))
-    return float(np.abs(np.fft.irfft(spectrum, length)).max())
+    length = scipy.fft.next_fast_len(one.size + other.size, real=True)
+    spectrum = scipy.fft.rfft(one, length) * np.conj(scipy.fft.rfft(other, length))
+    return float(np.abs(scipy.fft.irfft(spectrum, length)).max())
 
 
 def _root(first: list[int], number: int) -> int:

@@ -98,7 +98,7 @@ class Ct2WhisperRecognizer:
         prompts = self._prompts.like(detected, len(features))
         heard = [[self._greedy(result)] for result in self._decode(encoded, prompts, beams=1)]
         if word_times:
-            starts = self._starts(features, prompts, frames, [best.tokens for (best,) in heard])
+            starts = self._starts(encoded, features, prompts, frames, [best.tokens for (best,) in heard])
             heard = [[replace(best, starts=times)] for (best,), times in zip(heard, starts, strict=True)]
         if nbest > 1:
             for greedy, result in zip(heard, self._decode(encoded, prompts, beams=nbest), strict=True):
@@ -118,18 +118,25 @@ class Ct2WhisperRecognizer:
         )
 
     def _starts(
-        self, features: NDArray[np.float32], prompts: list[list[int]], frames: list[int], texts: list[tuple[int, ...]]
+        self,
+        encoded: Any,
+        features: NDArray[np.float32],
+        prompts: list[list[int]],
+        frames: list[int],
+        texts: list[tuple[int, ...]],
     ) -> list[tuple[float, ...]]:
-        """When each token of the texts begins, prompt by prompt, as the engine takes one for all it aligns together."""
+        """When each token of the texts begins. The engine takes one prompt for all that it aligns together."""
         import ctranslate2
 
         found: list[tuple[float, ...]] = [()] * len(texts)
-        for prompt in sorted({tuple(prompt) for prompt in prompts}):
-            some = [place for place, each in enumerate(prompts) if tuple(each) == prompt and texts[place]]
-            if some:
-                sound = ctranslate2.StorageView.from_array(np.ascontiguousarray(features[some]))
-                aligned = self._model.align(sound, list(prompt), [list(texts[p]) for p in some], [frames[p] for p in some])
-                for place, result in zip(some, aligned, strict=True):
+        kinds = sorted({tuple(prompt) for prompt in prompts})
+        for prompt in kinds:
+            some = [place for place, each in enumerate(prompts) if tuple(each) == prompt]
+            sound = encoded if len(kinds) == 1 else ctranslate2.StorageView.from_array(np.ascontiguousarray(features[some]))
+            tokens = [list(texts[place]) or [self._prompts.end] for place in some]  # it wants some of each
+            aligned = self._model.align(sound, list(prompt), tokens, [frames[place] for place in some])
+            for place, result in zip(some, aligned, strict=True):
+                if texts[place]:
                     found[place] = starts_of(result.alignments, len(texts[place]), frame_s_of(self._extractor))
         return found
 
