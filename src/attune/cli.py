@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -39,19 +39,39 @@ def summary(params_file: Path) -> None:
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--model", help="Folder or hub name; the model that convert_ct2 made if not given.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "srt", "vtt"]), default="text", show_default=True)
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), help="A folder for one result a file; else they are printed."
+)
 @_PARAMS
-def transcribe(files: tuple[Path, ...], model: str | None, params_file: Path) -> None:
-    """Writes what is said in audio FILES, one line each: the name, a tab, the text."""
-    from attune.audio import read_audio
+def transcribe(
+    files: tuple[Path, ...], model: str | None, form: "Literal['text', 'json', 'srt', 'vtt']", to: Path | None, params_file: Path
+) -> None:
+    """Writes what is said in sound FILES and in those of folders. Printed text is a line each: the name, a tab, the text."""
+    from attune.audio import UnusableAudio
+    from attune.files import write_text
+    from attune.operations.transcribing import hear_file, sound_files, written
+    from attune.progress import track
     from attune.recognizers.registry import open_recognizer
 
     params = load_params(params_file)
     if model is None and not params.paths.ct2.is_dir():
         raise DataError(f"{params.paths.ct2} has no model yet; make it with: dvc repro, or name another one with --model")
-    recognizer = open_recognizer(model or str(params.paths.ct2), params.model)
-    for file in files:
-        (transcript,) = recognizer.transcribe([read_audio(file)])
-        click.echo(f"{one_line(str(file))}\t{transcript.text}")
+    found = sound_files(files)
+    recognizer, faults = open_recognizer(model or str(params.paths.ct2), params.model), list[str]()
+    for file in track(iter(found), "transcribing", len(found)) if to else found:
+        try:
+            heard = hear_file(recognizer, file, params.model.batch_size)
+        except UnusableAudio as fault:
+            click.echo(one_line(str(fault)), err=True)
+            faults.append(str(file))
+            continue
+        if to is not None:
+            write_text(to / f"{file.name}.{'txt' if form == 'text' else form}", written(heard, form))
+        else:
+            click.echo(f"{one_line(str(file))}\t{heard.text}" if form == "text" else written(heard, form), nl=form == "text")
+    if faults:
+        raise DataError(f"{len(faults)} of {len(found)} files could not be heard, {faults[0]} first; the others were")
 
 
 @main.group()
