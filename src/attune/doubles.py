@@ -29,8 +29,13 @@ _ALIKE = 0.978
 _MOST_CANDIDATES = 6
 _WAVE_RATE_HZ = 8000
 _ABOVE_100_HZ = butter(4, 100, "highpass", fs=_WAVE_RATE_HZ, output="sos")
-_ENOUGH = ((3.0, 0.5), (1.0, 0.75), (0.0, 0.96))
-"""From so many seconds on, how far waves must agree; of one word said twice in the same voice they may agree to 0.95."""
+_SHORT_S = 1.0
+_ENOUGH, _ENOUGH_IF_SHORT = 0.75, 0.96
+"""How far waves must agree; of one word said twice in the same voice they may agree to 0.95."""
+_HOPELESS = 0.4
+_PART_S, _SHIFT_S = 0.25, 0.01
+_MAY_DIFFER, _MAY_DIFFER_IF_TEXTS_DO = 0.2, 0.05
+"""The share of the energy that need not agree; less where transcripts say that these are two sentences."""
 _MOST_ALIKE, _ENOUGH_THEN = 0.998, 0.9
 """For clips whose fingerprints agree so far, which no two sayings of a word did, less is enough."""
 _WAVES_KEPT = 2000
@@ -50,10 +55,11 @@ def fingerprint(samples: Samples) -> str:
     return f"{samples.size / SAMPLE_RATE_HZ:.2f}:{base64.b64encode(scaled.tobytes()).decode()}"
 
 
-def same_sounds(fingerprints: Sequence[str], samples_of: Callable[[int], Samples]) -> list[int]:
+def same_sounds(fingerprints: Sequence[str], texts: Sequence[str | None], samples_of: Callable[[int], Samples]) -> list[int]:
     """For each clip the number of the first one that sounds the same; its own where there is none before it.
 
-    `samples_of` gives a clip's samples by its number; only those that have their like are asked for.
+    `texts` are what is said in them, normalised, as far as anybody knows. `samples_of` gives a clip's samples by its number;
+    only those that have their like are asked for.
     """
     parts = [each.split(":") for each in fingerprints]
     lengths_s = np.array([float(length) for length, _ in parts])
@@ -66,11 +72,13 @@ def same_sounds(fingerprints: Sequence[str], samples_of: Callable[[int], Samples
     first = list(range(len(parts)))
     for place, number in enumerate(order):
         near = order[place + 1 : int(np.searchsorted(ordered_s, ordered_s[place] + _LENGTH_SLACK_S, side="right"))]
-        enough = next(agreement for least_s, agreement in _ENOUGH if ordered_s[place] >= least_s)
+        enough = _ENOUGH if ordered_s[place] >= _SHORT_S else _ENOUGH_IF_SHORT
         for other, likeness in _alike(vectors[number], vectors[near], near):
             one, two = sorted((_root(first, int(number)), _root(first, other)))
             wanted = min(enough, _ENOUGH_THEN) if likeness >= _MOST_ALIKE else enough
-            if one != two and _together(wave(int(number)), wave(other)) >= wanted:
+            two_texts = texts[one] is not None and texts[two] is not None and texts[one] != texts[two]
+            spared = _MAY_DIFFER_IF_TEXTS_DO if two_texts else _MAY_DIFFER
+            if one != two and _together(wave(int(number)), wave(other), spared) >= wanted:
                 first[two] = one
     return [_root(first, number) for number in range(len(first))]
 
@@ -94,11 +102,38 @@ def _slow(samples: Samples) -> Vector:
     return np.asarray(sosfilt(_ABOVE_100_HZ, slow), dtype=np.float32)
 
 
-def _together(one: Vector, other: Vector) -> float:
-    """The highest cross-correlation of two waves of unit energy over all shifts, 0 to 1, whatever their signs."""
+def _together(one: Vector, other: Vector, spared: float) -> float:
+    """How far two waves of unit energy agree, 0 to 1, whatever their signs and wherever they begin.
+
+    For short ones it is the highest cross-correlation; for others, aligned by it, the agreement that all of the energy but the
+    share `spared` reaches piece by piece: sentences may share some words of a synthetic voice, or a jingle, and be two.
+    """
     length = scipy.fft.next_fast_len(one.size + other.size, real=True)
     spectrum = scipy.fft.rfft(one, length) * np.conj(scipy.fft.rfft(other, length))
-    return float(np.abs(scipy.fft.irfft(spectrum, length)).max())
+    correlation = np.abs(scipy.fft.irfft(spectrum, length))
+    lag, best = int(correlation.argmax()), float(correlation.max())
+    if best < _HOPELESS or min(one.size, other.size) < _SHORT_S * _WAVE_RATE_HZ:
+        return best
+    lag -= length if lag > one.size else 0
+    return _by_parts(one[max(0, lag) :], other[max(0, -lag) :], spared)
+
+
+def _by_parts(one: Vector, other: Vector, spared: float) -> float:
+    """The local agreement that is reached by all but that share of the energy of two aligned waves."""
+    part, shift = round(_PART_S * _WAVE_RATE_HZ), round(_SHIFT_S * _WAVE_RATE_HZ)
+    agreements, energies = list[float](), list[float]()
+    for start in range(0, min(one.size, other.size), part):
+        window, near = one[start : start + part], other[max(0, start - shift) : start + part + shift]
+        energy = float(window @ window)
+        if near.size < window.size or energy == 0:
+            continue
+        squares = np.convolve(np.square(near), np.ones(window.size), "valid")
+        local = np.abs(np.correlate(near, window, "valid")) / np.sqrt(np.maximum(squares * energy, 1e-18))
+        agreements.append(float(local.max()))
+        energies.append(energy)
+    order = np.argsort(agreements)
+    reached = np.cumsum(np.asarray(energies)[order]) / max(sum(energies), 1e-12)
+    return float(np.asarray(agreements)[order][np.searchsorted(reached, spared)]) if agreements else 0.0
 
 
 def _root(first: list[int], number: int) -> int:

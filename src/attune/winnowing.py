@@ -11,6 +11,7 @@ from attune.layouts import Recording, named
 from attune.params import SplitParams
 from attune.records import Rejection, Split
 from attune.soundcache import SoundCache
+from attune.text import normalize
 
 _RANK: dict[Split, int] = {"test": 0, "validation": 1, "train": 2}
 
@@ -21,7 +22,8 @@ def without_doubles(clips: list[Clip], params: SplitParams, sounds: SoundCache) 
     Of several speakers' the one of the test side stays, then that of the validation side, so that who claims a sound
     later never takes it out of the test; then the first that has a transcript.
     """
-    firsts = same_sounds([c.fingerprint for c in clips], lambda number: decode_flac(sounds[clips[number].digest]))
+    texts = [normalize(c.recording.reference) if c.recording.reference else None for c in clips]
+    firsts = same_sounds([c.fingerprint for c in clips], texts, lambda number: decode_flac(sounds[clips[number].digest]))
     side_of = splitting.sides_of((c.recording.speaker for c in clips), params)
     same: dict[int, list[Clip]] = defaultdict(list)
     for clip, first in zip(clips, firsts, strict=True):
@@ -35,8 +37,8 @@ def without_doubles(clips: list[Clip], params: SplitParams, sounds: SoundCache) 
         other = first_of_all[first]
         one_speaker = clip.recording.speaker == other.recording.speaker
         if clip is other:
-            texts = (c.recording.reference for c in same[first] if c.recording.reference)
-            reference = clip.recording.reference or next(texts, None)
+            others = (c.recording.reference for c in same[first] if c.recording.reference)
+            reference = clip.recording.reference or next(others, None)
             usable.append(replace(clip, recording=replace(clip.recording, reference=reference)))
         elif params.duplicates == "keep" and one_speaker and clip.digest not in taken:
             usable.append(clip)

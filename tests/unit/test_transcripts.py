@@ -37,7 +37,7 @@ def test_what_people_say_is_kept_as_it_was_given(text: str, duration_s: float) -
     ("text", "duration_s", "reason"),
     [
         ("...", 1.0, "transcript_without_words"),
-        ("a sentence that nobody can say so quickly", 1.0, "too_much_text"),
+        ("a sentence that nobody at all can say so quickly", 1.0, "too_much_text"),
         ("yes", 29.0, "too_little_text"),
         ("thank you for watching " * 12, 20.0, "repetitive_text"),
     ],
@@ -55,9 +55,9 @@ def test_a_script_that_hardly_anybody_writes_is_wrong() -> None:
 
 
 def test_the_doubt_says_what_was_seen_and_what_is_believed() -> None:
-    judged = Transcripts(["x"], split_params().transcripts).judge("x" * 40, 0.5)
+    judged = Transcripts(["x"], split_params().transcripts).judge("x" * 50, 0.5)
     assert isinstance(judged, Doubt)
-    assert judged.detail == "40 characters in 0.50 s; at most 30 a second are believed"
+    assert judged.detail == "50 characters in 0.50 s; at most 40 a second are believed"
 
 
 @pytest.mark.parametrize(

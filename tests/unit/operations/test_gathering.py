@@ -64,7 +64,7 @@ def test_a_check_names_what_is_bad_and_counts_what_is_good(tmp_path: Path) -> No
         samples = 0.1 * np.random.default_rng(len(speaker)).standard_normal(16_000)
         soundfile.write(raw / speaker / "x.wav", samples, 16_000)
     (raw / "anna/x.txt").write_text("hello")
-    (raw / "ben/x.txt").write_text("a sentence that nobody can say so quickly")
+    (raw / "ben/x.txt").write_text("a sentence that nobody at all can say so quickly")
     (raw / "anna/bad.wav").write_text("no sound")
     before = sorted(raw.rglob("*"))
     cache = WorkCache(tmp_path / "cache")
