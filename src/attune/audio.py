@@ -14,6 +14,7 @@ from typing import Literal
 
 import av
 import numpy as np
+import scipy.fft
 import soundfile
 import soxr
 from numpy.typing import NDArray
@@ -154,7 +155,7 @@ def estimate_snr_db(samples: Samples) -> float:
     window, hop, bins, quantile = 512, 256, 5, 0.05
     padded = np.pad(samples - samples.mean(), (0, max(0, window - samples.size)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop] * np.hanning(window).astype(np.float32)
-    power = np.square(np.abs(np.fft.rfft(frames)))[:, 1 : 1 + bins * (window // 2 // bins)]
+    power = np.square(np.abs(scipy.fft.rfft(frames)))[:, 1 : 1 + bins * (window // 2 // bins)]
     bands = power.reshape(len(power), -1, bins).sum(axis=2, dtype=np.float64)
     freedom = 1.35 * bins  # two per bin, less what the window makes neighbouring bins share; fitted to speech in known noise
     noise = float(np.quantile(bands, quantile, axis=0).sum() / (2 * gammaincinv(freedom / 2, quantile) / freedom))

@@ -47,7 +47,7 @@ def fingerprint(samples: Samples) -> str:
     """The length in seconds, a colon, and numbers from 0 to 255 in base64: nine bands, each at all paces."""
     padded = np.pad(samples, (_WINDOW // 2, _WINDOW))
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP] * np.hanning(_WINDOW).astype(np.float32)
-    power = np.square(np.abs(np.fft.rfft(frames)))
+    power = np.square(np.abs(scipy.fft.rfft(frames)))
     energies_db = 10 * np.log10(np.stack([power[:, a:b].sum(axis=1) for a, b in pairwise(_EDGES)]) + 1e-12)
     heard_db = np.maximum(energies_db - (energies_db.max() - _FLOOR_DB), 0)
     paces = np.abs(np.fft.rfft(heard_db, _TRANSFORMED))[:, _PACES]
