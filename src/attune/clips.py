@@ -174,7 +174,9 @@ def _middle(path: Path, wanted_s: float) -> Samples | UnusableAudio:
 
 
 def _centre_s(recording: Recording, params: SplitParams) -> float | None:
-    return recording.content_s if params.cut_centre and recording.start_s is None else None
+    """How much of its middle is wanted; None for all, also where that is too much for a clip and is cut at pauses."""
+    wanted_s = recording.content_s if params.cut_centre and recording.start_s is None else None
+    return wanted_s if wanted_s is not None and wanted_s <= params.max_duration_s else None
 
 
 def _told(pieces: list[Recording], outcomes: Sequence[_Outcome], params: SplitParams) -> Iterator[Clip | Rejection]:

@@ -115,18 +115,18 @@ def _pieces_or_whole(rows: list[manifests.Entry]) -> list[manifests.Entry | None
     whole = next((row for row in rows if row.start_s is None), None)
     pieces = [row for row in rows if row.start_s is not None]
     if whole is not None and pieces:
-        above = whole
-        pieces = [
-            replace(
-                piece,
-                speaker=piece.speaker or above.speaker,
-                session=piece.session or above.session,
-                condition=piece.condition or above.condition,
-                tags={**above.tags, **piece.tags},
-            )
-            for piece in pieces
-        ]
+        pieces = [_completed(piece, whole) for piece in pieces]
     return [*pieces] or [whole]
+
+
+def _completed(piece: manifests.Entry, whole: manifests.Entry) -> manifests.Entry:
+    return replace(
+        piece,
+        speaker=piece.speaker or whole.speaker,
+        session=piece.session or whole.session,
+        condition=piece.condition or whole.condition,
+        tags={**whole.tags, **piece.tags},
+    )
 
 
 def _recording(source: str, path: Path, entry: manifests.Entry | None, written: str | None) -> Recording:

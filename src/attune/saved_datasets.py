@@ -67,9 +67,19 @@ def _belongs(path: Path) -> bool:
 
 
 def _sound_column(schema: pa.Schema) -> str | None:
-    """The column called audio or the like, else the first one, that holds encoded files."""
-    encoded = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
+    """The column called audio or the like, else the first one, that holds encoded files and is not said to be of pictures."""
+    files = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
+    encoded = [name for name in files if _kind(schema, name) in (None, "Audio")]
     return next((name for name in encoded if name.lower() in manifests.SOUND_COLUMNS), encoded[0] if encoded else None)
+
+
+def _kind(schema: pa.Schema, column: str) -> str | None:
+    """What its maker declared the column to be, such as Audio or Image."""
+    try:
+        declared = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]["_type"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return str(declared)
 
 
 def _rows(reader: pa.RecordBatchReader, sound: str) -> Iterator[list[dict[str, Any]]]:

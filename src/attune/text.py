@@ -124,10 +124,8 @@ def main_script(text: str) -> str | None:
 
 
 def is_script(name: str) -> bool:
-    """Whether some letter's script is called so."""
-    return name in {_script.__wrapped__(chr(code)) for code in range(0x3000, 0xD7A4, 97)} | {
-        _script.__wrapped__(chr(code)) for code in range(0x41, 0x3100) if chr(code).isalpha()
-    }
+    """Whether the script of some letter, of those of two bytes, is called so."""
+    return any(_script(letter) == name for letter in map(chr, range(0x10000)) if letter.isalpha())
 
 
 @lru_cache(maxsize=4096)

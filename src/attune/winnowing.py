@@ -22,8 +22,7 @@ def without_doubles(clips: list[Clip], params: SplitParams, sounds: SoundCache) 
     Of several speakers' the one of the test side stays, then that of the validation side, so that who claims a sound
     later never takes it out of the test; then the first that has a transcript.
     """
-    texts = [normalize(c.recording.reference) if c.recording.reference else None for c in clips]
-    firsts = same_sounds([c.fingerprint for c in clips], texts, lambda number: decode_flac(sounds[clips[number].digest]))
+    firsts = _firsts(clips, sounds)
     side_of = splitting.sides_of((c.recording.speaker for c in clips), params)
     same: dict[int, list[Clip]] = defaultdict(list)
     for clip, first in zip(clips, firsts, strict=True):
@@ -64,6 +63,15 @@ def without_overlaps(clips: list[Clip], params: SplitParams) -> tuple[list[Clip]
                 lost[id(loser)] = winner
     rejected = [_overlap(clip.recording, lost[id(clip)].recording) for clip in clips if id(clip) in lost]
     return [c for c in clips if id(c) not in lost], rejected
+
+
+def _firsts(clips: list[Clip], sounds: SoundCache) -> list[int]:
+    """A number for each clip, equal where the sound is: the very same samples always, others as `doubles` finds them."""
+    distinct = list({clip.digest: clip for clip in reversed(clips)}.values())[::-1]
+    texts = [normalize(c.recording.reference) if c.recording.reference else None for c in distinct]
+    found = same_sounds([c.fingerprint for c in distinct], texts, lambda number: decode_flac(sounds[distinct[number].digest]))
+    number_of = {clip.digest: first for clip, first in zip(distinct, found, strict=True)}
+    return [number_of[clip.digest] for clip in clips]
 
 
 def _double(recording: Recording, kept: Recording) -> Rejection:

@@ -420,3 +420,32 @@ def test_pieces_that_share_seconds_stay_on_the_tested_side_only(raw: Path) -> No
     found = prepare(raw, test_speakers=("tess",)).utterances
     assert [(u.start_s, u.split) for u in found if u.source == "day.wav"] == [(0.0, "test"), (3.0, "train"), (3.95, "test")]
     assert rejected(raw) == {"day.wav from 1.5 s to 3 s": "overlap"}
+
+
+def test_the_very_same_samples_are_one_sound_even_where_no_wave_is_left_to_compare(raw: Path) -> None:
+    time_s = np.arange(RATE) / RATE
+    for number in range(9):  # all of it above what waves are compared by, more of them than candidates are looked at
+        record(raw / f"dora/{number}.wav", 0.3 * np.sin(2 * np.pi * 6500 * time_s))
+    utterances = [u for u in prepare(raw).utterances if u.speaker == "dora"]
+    assert [u.source for u in utterances] == ["dora/0.wav"]
+    assert len(rejected(raw)) == 8
+
+
+def test_a_long_recording_whose_length_is_listed_is_still_cut_at_pauses(tmp_path: Path) -> None:
+    raw, synthesizer, texts = tmp_path / "raw", Synthesizer(), sentences("everyday", 2)
+    for who in ("anna", "ben"):
+        spoken = [np.pad(synthesizer.speak(next(texts), Voice("en-us+m1", 150, 50), RATE), (0, RATE)) for _ in range(6)]
+        record(raw / who / "visit.wav", 0.5 * np.concatenate(spoken))
+    (raw / "list.csv").write_text("audio,speaker,duration\nanna/visit.wav,anna,14\nben/visit.wav,ben,14\n")
+    found = prepare(raw, cut_centre=True, max_duration_s=6.0, cut_long_to_s=5.0).utterances
+    assert len(found) >= 4
+    assert all(u.start_s is not None for u in found)
+
+
+def test_the_middle_of_a_recording_of_any_length_is_found(raw: Path) -> None:
+    marked = np.concatenate([tone(300, 20.0), tone(900, 1.0), tone(500, 20.0)])
+    record(raw / "dora/0.wav", marked)
+    (raw / "list.csv").write_text("audio,speaker,duration\ndora/0.wav,dora,1.0\n")
+    (found,) = (u for u in prepare(raw, cut_centre=True).utterances if u.speaker == "dora")
+    kept = Sounds(raw.parent / "prepared")[found.id]
+    assert np.allclose(kept, marked[20 * RATE : 21 * RATE], atol=1e-3)

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile
+from test_damage import damages
 
 from attune import layouts
 from attune.layouts import Inventory, take_inventory
+from attune.saved_datasets import unpack
 from attune.soundcache import SoundCache
 
 SOUND = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -103,3 +105,27 @@ def test_caches_beside_a_dataset_and_tables_without_sound_are_ignored(tmp_path: 
     found = inventory(tmp_path)
     assert (len(found.recordings), found.ignored_files) == (1, 3)
     assert [(r.source, r.reason) for r in found.rejected] == [("texts/x.arrow", "no_sound_column")]
+
+
+def test_no_damaged_dataset_crashes_the_interpreter_or_goes_unmentioned(tmp_path: Path) -> None:
+    path = save(tmp_path, [{"audio": {"bytes": encoded(n), "path": "x"}, "text": "t"} for n in range(12)])
+    sounds = SoundCache(tmp_path / "sounds")
+    for _, spoilt in zip(range(450), damages(path.read_bytes(), np.random.default_rng(0)), strict=False):
+        path.write_bytes(spoilt)
+        found = unpack(path, "data.arrow", tmp_path, sounds)
+        assert found is not None
+        assert len(found.entries) == 12 or found.rejected
+
+
+def test_pictures_are_not_taken_for_sound(tmp_path: Path) -> None:
+    pixels, text = pa.array([{"bytes": b"\x89PNG", "path": "a.png"}], SOUND), pa.array(["hello"])
+    both = pa.table({"image": pixels, "audio": pa.array([{"bytes": encoded(5), "path": "a.flac"}], SOUND), "text": text})
+    declared = {"info": {"features": {"image": {"_type": "Image"}, "audio": {"_type": "Audio"}}}}
+    both = both.replace_schema_metadata({"huggingface": json.dumps(declared)})
+    for name, table in (("both", both), ("pictures", both.drop_columns("audio"))):
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        with pa.OSFile(str(tmp_path / "raw" / name / "x.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table)
+    found = inventory(tmp_path)
+    assert [r.source for r in found.recordings] == ["both/x.arrow/0/a.flac"]
+    assert [(r.source, r.reason) for r in found.rejected] == [("pictures/x.arrow", "no_sound_column")]

@@ -48,6 +48,17 @@ def test_a_file_that_is_there_is_never_overwritten(folder: Path, tmp_path: Path)
     assert "1 refused" in added.sentence(tmp_path / "raw")
 
 
+def test_folders_that_are_linked_to_come_along_once(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "d.wav").write_text("d")
+    (folder / "dora").symlink_to(tmp_path / "elsewhere")
+    (folder / "anna" / "up").symlink_to(folder)
+    (folder / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    added = add(folder, tmp_path / "raw", link=False)
+    assert added.new == ("anna/a.txt", "anna/a.wav", "ben/b.wav", "dora/d.wav")
+    assert not any(path.is_symlink() for path in (tmp_path / "raw").rglob("*"))
+
+
 def test_a_folder_cannot_be_added_to_itself(folder: Path, tmp_path: Path) -> None:
     for raw in (folder, folder / "anna", tmp_path):
         with pytest.raises(DataError, match="apart"):
