@@ -5,6 +5,7 @@ run goes on, and a grown corpus costs what is new. Memory holds the facts of cli
 """
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -38,6 +39,8 @@ from attune.workcache import WorkCache, digest_of
 
 _METHOD = "clips 6"
 _FULL_SCALE = 0.999
+_TICK_NS = 2_000_000_000
+"""The coarsest clock of a file system: what was written since may be written to again and look the same."""
 _MEASURED = ("digest", "duration_s", "speech_share", "level_dbfs", "clipped_share", "dc_offset", "fingerprint")
 _DECISIVE = ("min_duration_s", "max_duration_s", "silent_below_dbfs", "cut_long_to_s", "voice_activity")
 _WITHOUT_TIMES = "it is cut into pieces, whose words its transcript does not tell; list pieces with start, end and text instead"
@@ -85,30 +88,58 @@ def make_clips(
 ) -> tuple[list[Clip], list[Rejection]]:
     """In the order given, on all cores: decoding, resampling and FLAC release Python's lock. A file's pieces go together."""
     files = [list(group) for _, group in groupby(recordings, key=lambda r: r.source)]
+    known = [_remembered(pieces, params, cache, sounds) for pieces in files]  # quicker than threads that wait for each other
+    new = [pieces for pieces, outcomes in zip(files, known, strict=True) if outcomes is None]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = pool.map(partial(_clips_of, params=params, cache=cache, sounds=sounds), files)
+        made = pool.map(partial(_outcomes_of, params=params, cache=cache, sounds=sounds), new)
         try:
-            found = [each for some in track(made, "recordings", len(files)) for each in some]
+            each = track(zip(files, known, strict=True), "recordings", len(files))
+            found = [f for pieces, outcomes in each for f in _told(pieces, next(made) if outcomes is None else outcomes, params)]
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
     return [f for f in found if isinstance(f, Clip)], [f for f in found if isinstance(f, Rejection)]
 
 
-def _clips_of(pieces: list[Recording], params: SplitParams, cache: WorkCache, sounds: SoundCache) -> list[Clip | Rejection]:
+def _remembered(pieces: list[Recording], params: SplitParams, cache: WorkCache, sounds: SoundCache) -> list[_Outcome] | None:
+    """What an earlier run made of a file that the file system says is unchanged since."""
+    state, _ = _state(pieces[0].path)
+    content = cache.get_or_none(state) if state else None
+    return _revived(cache.get_or_none(_key(content, pieces, params)), sounds) if content else None
+
+
+def _outcomes_of(pieces: list[Recording], params: SplitParams, cache: WorkCache, sounds: SoundCache) -> list[_Outcome]:
+    state, changed_ns = _state(pieces[0].path)
     try:
         content = file_digest(pieces[0].path)
     except OSError:
-        content = None  # decoding will say why
-    spans = [(p.start_s, p.end_s, _centre_s(p, params)) for p in pieces]
-    bounds = [getattr(params, name) for name in _DECISIVE]
-    key = digest_of(_METHOD, content, spans, bounds)
-    outcomes = _revived(cache.get_or_none(key), sounds) if content else None
+        return list(_outcomes(pieces, params, sounds))  # decoding says why
+    key = _key(content, pieces, params)
+    outcomes = _revived(cache.get_or_none(key), sounds)
+    remembered: dict[str, Any] = {}
     if outcomes is None:
         outcomes = list(_outcomes(pieces, params, sounds))
-        if content:
-            cache.put({key: [asdict(outcome) for outcome in outcomes]})
-    return list(_told(pieces, outcomes, params))
+        remembered[key] = [asdict(outcome) for outcome in outcomes]
+    if state and time.time_ns() - changed_ns > _TICK_NS:
+        remembered[state] = content
+    cache.put(remembered)
+    return outcomes
+
+
+def _key(content: str, pieces: list[Recording], params: SplitParams) -> str:
+    spans = [(p.start_s, p.end_s, _centre_s(p, params)) for p in pieces]
+    return digest_of(_METHOD, content, spans, [getattr(params, name) for name in _DECISIVE])
+
+
+def _state(path: Path) -> tuple[str | None, int]:
+    """A key for the content that a file has for as long as the file system says so, and when that was last changed, in ns."""
+    try:
+        told = path.stat()
+    except OSError:
+        return None, 0
+    return digest_of(
+        "state of a file", path.absolute(), told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns
+    ), told.st_ctime_ns
 
 
 def _outcomes(pieces: list[Recording], params: SplitParams, sounds: SoundCache) -> Iterator[_Outcome]:

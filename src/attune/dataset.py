@@ -7,7 +7,10 @@ hold more than an hour (about 60 MB), it is parted in two.
 
 import hashlib
 import io
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +28,7 @@ SAMPLE_RATE_HZ = 16_000
 _SHARD_S = 3600
 _FIRST_BITS = 3
 _HASH_BITS = 16
-_ROW_GROUP = 64
+_ROW_GROUP = 16
 _AS_IT_IS: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 """FLAC is as small as it gets, and no two clips are equal."""
 _SCHEMA = pa.schema([("id", pa.string()), ("audio", pa.binary())])
@@ -58,12 +61,18 @@ def write_corpus(folder: Path, utterances: Iterable[Utterance], flac: Encoded, r
     ordered = sorted(utterances, key=lambda u: (u.source, u.start_s or 0.0, u.id))
     write_jsonl(folder / UTTERANCES, ordered)
     write_jsonl(folder / _REJECTED, sorted(rejected, key=lambda r: (r.source, r.reason)))
-    for name, rows in _shards(ordered, ""):
-        with pq.ParquetWriter(folder / f"audio-{name}.parquet", _SCHEMA, **_AS_IT_IS) as writer:
-            for start in range(0, len(rows), _ROW_GROUP):
-                group = rows[start : start + _ROW_GROUP]
-                columns = {"id": [u.id for u in group], "audio": [flac[u.id] for u in group]}
-                writer.write_table(pa.table(columns, schema=_SCHEMA))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(partial(_write_shard, folder, flac), _shards(ordered, "")):
+            pass
+
+
+def _write_shard(folder: Path, flac: Encoded, shard: tuple[str, list[Utterance]]) -> None:
+    name, rows = shard
+    with pq.ParquetWriter(folder / f"audio-{name}.parquet", _SCHEMA, **_AS_IT_IS) as writer:
+        for start in range(0, len(rows), _ROW_GROUP):
+            group = rows[start : start + _ROW_GROUP]
+            columns = {"id": [u.id for u in group], "audio": [flac[u.id] for u in group]}
+            writer.write_table(pa.table(columns, schema=_SCHEMA))
 
 
 def _shards(rows: list[Utterance], prefix: str) -> Iterator[tuple[str, list[Utterance]]]:

@@ -1,6 +1,8 @@
 """From a user's folder to the corpus: all good recordings kept, all bad ones named, the same bytes every time."""
 
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +279,21 @@ def test_a_file_is_decoded_once_however_often_the_corpus_is_made(raw: Path, monk
     assert rejected(raw) == {"clean/anna/bad.wav": "not_audio"}
     prepare(raw, min_duration_s=0.2)
     assert len(decoded) == 12
+
+
+def test_another_content_is_noticed_though_size_and_time_of_the_file_are_as_before(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clips, "_TICK_NS", 0)
+    file = raw / "clean/anna/0.wav"
+    prepare(raw)
+    before, digests = file.stat(), {u.audio_digest for u in prepare(raw).utterances}
+    time.sleep(0.05)
+    record(file, tone(777))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = file.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    assert len({u.audio_digest for u in prepare(raw).utterances} - digests) == 1
 
 
 def test_sound_that_was_cleared_from_the_cache_is_decoded_again(raw: Path) -> None:
