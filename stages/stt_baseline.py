@@ -26,8 +26,11 @@ def main(prepared: Path, baseline: Path, metrics_file: Path, reliability_plot: P
     """Writes hypotheses.jsonl, their scores by condition and split, and the figures."""
     params = load_params(params_file)
     utterances = read_utterances(prepared)
-    heard, report = hear(params.model.name, utterances, Sounds(prepared), params, WorkCache())
-    heard, doubt = calibrated(utterances, heard, params.stt_baseline.calibration)
+    name, wanted, sounds = params.model.name, params.stt_baseline, Sounds(prepared)
+    heard, report = hear(name, utterances, sounds, params, WorkCache(), nbest=wanted.nbest, word_times=wanted.word_times)
+    if report.why:
+        click.echo(f"stt_baseline: {report.way} is fastest here. {report.why}", err=True)
+    heard, doubt = calibrated(utterances, heard, wanted.calibration)
     with whole_folder(baseline) as folder:
         record_lineage(folder, None, [prepared / UTTERANCES])
         write_jsonl(folder / "hypotheses.jsonl", heard)

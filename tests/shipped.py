@@ -19,7 +19,7 @@ def write_params(path: Path, **sections: dict[str, Any]) -> None:
     """All of them at `path`, for a tiny random model called `base` on a CPU, with `sections` changed."""
     content = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     small: dict[str, dict[str, Any]] = {
-        "model": {"name": "base", "device": "cpu", "precision": "float32", "batch_size": 2},
+        "model": {"name": "base", "device": "cpu", "precision": "float32", "batch_s": 10.0},
         "convert_ct2": {"quantization": "float32"},  # random weights do not survive rounding
     }
     for section in {*small, *sections}:

@@ -54,6 +54,16 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """What a checkpoint is, told without loading its weights; the fields mean the same as in `Checkpoint`."""
+
+    name: str
+    family: Family
+    config: Any
+    digest: str
+
+
+@dataclass(frozen=True)
 class TrainingRecord:
     """What a tuned folder was made from. With method `none` there was nothing to learn, and the base is the result."""
 
@@ -76,6 +86,22 @@ def load_checkpoint(name: str, revision: str | None) -> Checkpoint:
     if (folder / _ADAPTER_CONFIG).is_file():
         return _merged(name, folder, revision)
     return _load_base(name, folder)
+
+
+def outline(name: str, revision: str | None) -> Outline:
+    """Of the model that `load_checkpoint` would load. Raises ModelError as that does, but for what only weights tell."""
+    if (Path(name) / TRAINING_RECORD).is_file():
+        return outline(tuned_checkpoint(Path(name)), read_training_record(Path(name)).revision)
+    folder = resolve_base(name, revision)
+    if (folder / _ADAPTER_CONFIG).is_file():
+        base = outline(*_base_of(folder, revision))
+        return replace(base, name=name, digest=_adapted_digest(base.digest, folder))
+    family, _, _ = _kind(folder)
+    _require_files(folder)
+    from transformers import AutoConfig
+
+    with _usable(folder), quietly():
+        return Outline(name, family, AutoConfig.from_pretrained(folder, local_files_only=True), files_digest(folder))
 
 
 def resolve_base(name: str, revision: str | None) -> Path:
@@ -179,19 +205,27 @@ def _load_base(name: str, folder: Path) -> Checkpoint:
 
 
 def _merged(name: str, folder: Path, revision: str | None) -> Checkpoint:
+    base = load_checkpoint(*_base_of(folder, revision))
+    from peft import PeftModel
+
+    with _usable(folder), quietly():
+        model = PeftModel.from_pretrained(base.model, folder).merge_and_unload()
+    return Checkpoint(name, base.family, base.config, model.eval(), base.processor, _adapted_digest(base.digest, folder))
+
+
+def _base_of(folder: Path, revision: str | None) -> tuple[str, str | None]:
+    """Name and revision of the model that the adapters in `folder` belong to."""
     config = _read_json(folder / _ADAPTER_CONFIG)
     base_name = config.get("base_model_name_or_path")
     if not base_name:
         raise ModelError(f"{folder / _ADAPTER_CONFIG} does not name its base model (base_model_name_or_path)")
     if not (folder / "adapter_model.safetensors").is_file():
         raise ModelError(f"{folder} has no adapter_model.safetensors; adapters in pickle files are refused")
-    base = load_checkpoint(base_name, config.get("revision") or revision)
-    from peft import PeftModel
+    return str(base_name), config.get("revision") or revision
 
-    with _usable(folder), quietly():
-        model = PeftModel.from_pretrained(base.model, folder).merge_and_unload()
-    digest = hashlib.sha256(f"{base.digest} {files_digest(folder)}".encode()).hexdigest()
-    return Checkpoint(name, base.family, base.config, model.eval(), base.processor, digest)
+
+def _adapted_digest(base: str, folder: Path) -> str:
+    return hashlib.sha256(f"{base} {files_digest(folder)}".encode()).hexdigest()
 
 
 def _kind(folder: Path) -> tuple[Family, str, str]:

@@ -61,7 +61,7 @@ def transcribe(
     recognizer, faults = open_recognizer(model or str(params.paths.ct2), params.model), list[str]()
     for file in track(iter(found), "transcribing", len(found)) if to else found:
         try:
-            heard = hear_file(recognizer, file, params.model.batch_size)
+            heard = hear_file(recognizer, file)
         except UnusableAudio as fault:
             click.echo(one_line(str(fault)), err=True)
             faults.append(str(file))

@@ -42,7 +42,7 @@ class ModelParams(_Section):
     device: Device
     engine: Engine
     precision: Precision
-    batch_size: Positive
+    batch_s: Annotated[float, Field(gt=0)] | None
 
 
 class ShareParams(_Section):

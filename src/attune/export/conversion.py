@@ -56,7 +56,7 @@ def convert(checkpoint: Checkpoint, base: str, quantization: Quantization, folde
     The model is written in float32 where CTranslate2 cannot take it, so that it says exactly what the tuned one says.
     Raises ModelError where conversion fails, EnvironmentFault where its package is missing.
     """
-    reason = refusal(checkpoint)
+    reason = refusal(checkpoint.family, checkpoint.config)
     export = Export(
         engine="transformers" if reason else "ctranslate2",
         family=checkpoint.family,
@@ -78,11 +78,11 @@ def convert(checkpoint: Checkpoint, base: str, quantization: Quantization, folde
     return export
 
 
-def refusal(checkpoint: Checkpoint) -> str | None:
-    """Why CTranslate2 would not say the same as this model; None where it would."""
-    if checkpoint.family == "whisper":
+def refusal(family: Family, config: Any) -> str | None:
+    """Why CTranslate2 would not say the same as a model with this config; None where it would."""
+    if family == "whisper":
         return None
-    given = checkpoint.config.to_dict()
+    given = config.to_dict()
     wrong = [f"{key} is {given.get(key)!r}, not {right!r}" for key, right in _RIGHT_CTC.items() if given.get(key, right) != right]
     return f"CTranslate2 does not convert this CTC model rightly: {'; '.join(wrong)}" if wrong else None
 

@@ -10,16 +10,17 @@ from attune.correctors.protocol import Corrector, Item
 from attune.correctors.references import References
 from attune.correctors.second_opinion import SecondOpinion, Witness, baseline_alternatives, own_texts
 from attune.dataset import Sounds
+from attune.devices import choose_device
 from attune.errors import DataError, GoldError
 from attune.operations.hearing import open_on_engine
 from attune.params import Params
 from attune.recognizers.ctc import CtcRecognizer
-from attune.recognizers.registry import open_recognizer
+from attune.recognizers.registry import default_batch_s, open_recognizer
 from attune.recognizers.transcription import transcribe_corpus
 from attune.records import Alternative, Utterance
 from attune.workcache import WorkCache, digest_of
 
-_BATCHES_AT_ONCE = 4
+_AT_ONCE = 128
 
 
 def open_corrector(params: Params, utterances: Sequence[Utterance], prepared: Path, cache: WorkCache) -> Corrector:
@@ -31,9 +32,7 @@ def open_corrector(params: Params, utterances: Sequence[Utterance], prepared: Pa
     if params.llm_gold.corrector == "references" or not needs_corrector(utterances):
         return References()
     texts = own_texts(utterances, read_glossary(params.llm_gold.glossary))
-    return RememberedCorrector(
-        _second_opinion(params, texts, Sounds(prepared), cache), cache, _BATCHES_AT_ONCE * params.model.batch_size
-    )
+    return RememberedCorrector(_second_opinion(params, texts, Sounds(prepared), cache), cache, _AT_ONCE)
 
 
 def read_glossary(path: Path) -> list[str]:
@@ -74,7 +73,8 @@ def _witness(params: Params, sounds: Sounds, cache: WorkCache) -> tuple[Witness,
 
     def alternatives(items: Sequence[Item]) -> list[tuple[Alternative, ...]]:
         utterances = [item.utterance for item in items]
-        heard, _ = transcribe_corpus(other, utterances, sounds, cache, params.model.batch_size, nbest)
+        batch_s = params.model.batch_s or default_batch_s(choose_device(params.model.device))
+        heard, _ = transcribe_corpus(other, utterances, sounds, cache, batch_s, nbest)
         return [hypothesis.alternatives for hypothesis in heard]
 
     return alternatives, digest_of(other.digest, nbest)

@@ -1,20 +1,25 @@
 """One model over a corpus as `params.model` asks: what the baseline, the evaluation and the release have in common."""
 
+import resource
+import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from attune.checkpoints import Checkpoint, load_checkpoint
+from attune.checkpoints import Outline, load_checkpoint, outline
 from attune.dataset import Sounds
-from attune.devices import choose_device
+from attune.devices import choose_device, choose_dtype
 from attune.errors import ModelError
-from attune.export.conversion import convert, refusal
+from attune.export.conversion import CARD, convert, refusal
+from attune.operations.choosing import Choice, Clips, Way, choose
 from attune.params import Engine, ModelParams, Params
 from attune.recognizers.protocol import Recognizer
-from attune.recognizers.registry import is_exported, open_recognizer, recognizer_of
+from attune.recognizers.registry import default_batch_s, is_exported, open_recognizer, recognizer_of
 from attune.recognizers.transcription import TranscriptionReport, transcribe_corpus
 from attune.records import Hypothesis, Utterance
-from attune.workcache import WorkCache
+from attune.workcache import WorkCache, default_cache_folder, digest_of
 
 
 def hear(
@@ -23,6 +28,9 @@ def hear(
     sounds: Sounds,
     params: Params,
     cache: WorkCache,
+    *,
+    nbest: int = 1,
+    word_times: bool = False,
     engine: Engine | None = None,
 ) -> tuple[list[Hypothesis], TranscriptionReport]:
     """What the model `name` (a hub name or a folder) hears, a hypothesis an utterance in the order given.
@@ -30,33 +38,103 @@ def hear(
     Raises ModelError where the model cannot be opened, EnvironmentFault where memory does not suffice.
     """
     model = params.model if engine is None else params.model.model_copy(update={"engine": engine})
-    recognizer = open_on_engine(str(name), model)
-    return transcribe_corpus(
-        recognizer, utterances, sounds, cache, model.batch_size, params.stt_baseline.nbest, params.stt_baseline.word_times
-    )
+    choice = _choice(str(name), model, Clips(utterances, sounds, nbest, word_times), cache)
+    recognizer = open_as(str(name), model, choice.way)
+    heard, report = transcribe_corpus(recognizer, utterances, sounds, cache, choice.way.batch_s, nbest, word_times)
+    return heard, replace(report, way=str(choice.way), why=choice.why, peak_memory_mb=_peak_memory_mb(model))
 
 
 def open_on_engine(name: str, params: ModelParams) -> Recognizer:
-    """The recogniser called `name`, through the engine that `params` ask for; what is exported already stays as it is.
+    """The recogniser called `name`, in the way that `params` ask for, without trying others; what is exported stays as it is.
 
     Raises ModelError where it cannot be opened, or where CTranslate2 is asked for and would say other words.
     """
+    return open_as(name, params, _usual(params, None if is_exported(name) else _outline(name, params)))
+
+
+def open_as(name: str, params: ModelParams, way: Way) -> Recognizer:
+    """The recogniser called `name`, run in that way. Raises ModelError or EnvironmentFault."""
+    params = params.model_copy(update={"batch_s": way.batch_s})
     if is_exported(name):
         return open_recognizer(name, params)
-    checkpoint = load_checkpoint(name, params.revision if name == params.name else None)
-    if not _converts(checkpoint, params):
-        return recognizer_of(checkpoint, params)
-    with tempfile.TemporaryDirectory(prefix="attune-") as folder:
-        convert(checkpoint, name, "float32", Path(folder))
-        return open_recognizer(folder, params, name)
+    if way.engine == "transformers":
+        checkpoint = load_checkpoint(name, _revision(name, params))
+        return recognizer_of(checkpoint, params.model_copy(update={"precision": way.compute_type}))
+    folder = _converted(name, params)
+    try:
+        return open_recognizer(str(folder), params, name, way.compute_type)
+    except ModelError:
+        shutil.rmtree(folder)  # the cache was damaged, or the model is: converting again tells
+        return open_recognizer(str(_converted(name, params)), params, name, way.compute_type)
 
 
-def _converts(checkpoint: Checkpoint, params: ModelParams) -> bool:
-    """Whether CTranslate2 is to be used. Its float32 says what transformers says, on a CPU in a third of the time."""
-    if params.engine == "transformers":
-        return False
-    reason = refusal(checkpoint)
+def _choice(name: str, params: ModelParams, clips: Clips, cache: WorkCache) -> Choice:
+    told = None if is_exported(name) else _outline(name, params)
+    usual, device = _usual(params, told), choose_device(params.device)
+    if told is None or params.engine != "auto" or params.precision != "auto" or not clips.utterances:
+        return Choice(usual, "")
+    reference = Way("transformers", "float32", usual.batch_s / 4)
+    half = ("bfloat16",) if device == "cpu" else ("bfloat16", "float16")
+    ways = [reference, usual, reference, *(replace(reference, compute_type=kind) for kind in half)]
+    if refusal(told.family, told.config) is None:
+        ways += [Way("ctranslate2", kind, usual.batch_s) for kind in _computed_in(device)]
+    return choose(ways, lambda way: open_as(name, params, way), told, device, clips, cache, batches=params.batch_s is None)
+
+
+def _usual(params: ModelParams, told: Outline | None) -> Way:
+    """What `params` ask for; where they leave it open, CTranslate2 in float32 on a CPU, transformers in its own way on a GPU."""
+    device = choose_device(params.device)
+    batch_s, dtype = params.batch_s or default_batch_s(device), str(choose_dtype(params.precision, device)).split(".")[-1]
+    if told is None:
+        return Way("ctranslate2", "as stored", batch_s)
+    reason = refusal(told.family, told.config)
     if params.engine == "ctranslate2" and reason:
         raise ModelError(f"model.engine is ctranslate2, but: {reason}; set model.engine to auto")
-    on_cpu = choose_device(params.device) == "cpu" and params.precision in ("auto", "float32")
-    return params.engine == "ctranslate2" or (on_cpu and not reason)
+    if params.engine == "ctranslate2" or (params.engine == "auto" and device == "cpu" and dtype == "float32" and not reason):
+        return Way("ctranslate2", dtype, batch_s)
+    return Way("transformers", dtype, batch_s)
+
+
+def _computed_in(device: str) -> list[str]:
+    import ctranslate2
+
+    supported = ctranslate2.get_supported_compute_types(device)
+    wanted = ("float32", "int8_float32", "bfloat16") if device == "cpu" else ("float16", "int8_float16", "bfloat16", "float32")
+    return [kind for kind in wanted if kind in supported]
+
+
+def _converted(name: str, params: ModelParams) -> Path:
+    """The model in CTranslate2's form and float32, which it computes in anything from; made once, kept beside the work cache."""
+    import ctranslate2
+
+    key = digest_of("float32", _outline(name, params).digest, ctranslate2.__version__)
+    folder = default_cache_folder() / "converted" / key
+    if (folder / CARD).is_file():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", ignore_cleanup_errors=True) as draft:
+        made = Path(draft) / key
+        convert(load_checkpoint(name, _revision(name, params)), name, "float32", made)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not (folder / CARD).is_file():  # else another process was quicker
+                raise
+    return folder
+
+
+def _outline(name: str, params: ModelParams) -> Outline:
+    return outline(name, _revision(name, params))
+
+
+def _revision(name: str, params: ModelParams) -> str | None:
+    return params.revision if name == params.name else None
+
+
+def _peak_memory_mb(params: ModelParams) -> float:
+    if choose_device(params.device) == "cuda":
+        import torch
+
+        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

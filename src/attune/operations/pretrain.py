@@ -69,7 +69,7 @@ def _held_out_wer(folder: Path) -> tuple[float, float]:
     from attune.recognizers.registry import open_recognizer
 
     model = ModelParams(
-        name=str(folder), revision=None, language=None, device="cpu", engine="transformers", precision="float32", batch_size=16
+        name=str(folder), revision=None, language=None, device="cpu", engine="transformers", precision="float32", batch_s=80.0
     )
     recognizer = open_recognizer(str(folder), model)
     spoken = list(make_pool(_TEST_SIZE, _TEST_SEED, held_out=True))

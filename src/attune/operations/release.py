@@ -62,7 +62,7 @@ def release(
     wanted = params.convert_ct2
     checkpoint, base = load_checkpoint(str(finetuned), None), read_training_record(finetuned).base
     compared = parity_set(utterances, wanted.parity_utterances)
-    tuned, _ = hear(finetuned, compared, sounds, params, cache, "transformers")
+    tuned, _ = hear(finetuned, compared, sounds, params, cache, engine="transformers")
 
     def export_as(quantization: Quantization) -> Release:
         export = convert(checkpoint, base, quantization, draft)

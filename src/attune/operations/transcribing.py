@@ -18,6 +18,7 @@ Format = Literal["text", "json", "srt", "vtt"]
 
 _IN_ONE_GO_S = 30.0
 _PIECE_S = 25.0
+_AT_ONCE = 16
 _CUE_S, _CUE_LETTERS, _CUE_PAUSE_S = 6.0, 84, 0.8
 
 
@@ -56,14 +57,14 @@ def sound_files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def hear_file(recognizer: Recognizer, path: Path, batch_size: int) -> Heard:
+def hear_file(recognizer: Recognizer, path: Path) -> Heard:
     """What is said in a recording of any length; long ones are heard piece by piece between their pauses.
 
     Raises UnusableAudio.
     """
     pieces = _pieces(path)
     texts, words, weight, confidence = list[str](), list[Word](), 0.0, 0.0
-    while some := list(islice(pieces, batch_size)):
+    while some := list(islice(pieces, _AT_ONCE)):
         for piece, heard in zip(some, recognizer.transcribe([p.samples for p in some], word_times=True), strict=True):
             texts.append(heard.text)
             words += _shifted(heard, piece.start_s)

@@ -4,6 +4,7 @@ They are fed with transformers' features, so that windows other than 30 s work a
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -40,16 +41,22 @@ _NEAREST = {
 }
 """How the weights are stored → what to compute in, best first; a CPU that is asked for float16 refuses."""
 _WHISPER_POSITIONS = 448
+_MOST_WORKERS = 8
 
 
-def open_ct2(name: str, folder: Path, device: str, language: str | None, batch_size: int) -> Recognizer:
-    """The recogniser in a CTranslate2 folder. Raises ModelError where a file is missing or damaged."""
+def open_ct2(
+    name: str, folder: Path, device: str, language: str | None, batch_s: float, compute_type: str | None = None
+) -> Recognizer:
+    """The recogniser in a CTranslate2 folder; `compute_type` None is the one nearest to how its weights are stored.
+
+    Raises ModelError where a file is missing or damaged.
+    """
     card = _read(folder / "attune.json") if (folder / "attune.json").is_file() else {}
-    compute_type = choose_compute_type(str(card.get("quantization", "float32")), device)
+    compute_type = compute_type or choose_compute_type(str(card.get("quantization", "float32")), device)
     try:
         if card.get("family", "whisper") == "ctc":
-            return _open_ctc(name, folder, device, compute_type, batch_size, card)
-        return Ct2WhisperRecognizer(name, folder, device, compute_type, language, batch_size)
+            return _open_ctc(name, folder, device, compute_type, batch_s, card)
+        return Ct2WhisperRecognizer(name, folder, device, compute_type, language, batch_s)
     except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} cannot be opened as a CTranslate2 model: {' '.join(str(error).split())[:300]}") from error
 
@@ -62,18 +69,27 @@ def choose_compute_type(quantization: str, device: str) -> str:
     return next((kind for kind in _NEAREST.get(quantization, ()) if kind in supported), "float32")
 
 
+def _layout(device: str) -> dict[str, int]:
+    """Batches heard at the same time, and threads for each: on a CPU a core for each batch is quicker than all for one."""
+    cores = os.cpu_count() or 1
+    workers = min(cores, _MOST_WORKERS) if device == "cpu" else 1
+    return {"inter_threads": workers, "intra_threads": max(1, cores // workers)}
+
+
 class Ct2WhisperRecognizer:
     """A Whisper-class model in CTranslate2's form, decoding greedily."""
 
     family: Family = "whisper"
+    window_s: float | None
 
-    def __init__(self, name: str, folder: Path, device: str, compute_type: str, language: str | None, batch_size: int) -> None:
+    def __init__(self, name: str, folder: Path, device: str, compute_type: str, language: str | None, batch_s: float) -> None:
         import ctranslate2
         from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
         self.name = name
         self.digest = digest_of("ct2 whisper greedy 2", files_digest(folder), device, compute_type, language)
-        self._model = ctranslate2.models.Whisper(str(folder), device=device, compute_type=compute_type)
+        layout = _layout(device)
+        self._model = ctranslate2.models.Whisper(str(folder), device=device, compute_type=compute_type, **layout)
         self._extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
         tokenizer = WhisperTokenizer.from_pretrained(_with(folder, "tokenizer.json"), local_files_only=True)
         generation = _read(folder / "generation_config.json")
@@ -82,13 +98,14 @@ class Ct2WhisperRecognizer:
             raise ModelError(f"{folder} cannot tell languages apart (its vocabulary lacks the empty token); set model.language")
         self._languages: dict[str, int] = generation.get("lang_to_id") or {}
         self._new_tokens = new_tokens(_WHISPER_POSITIONS, generation)
-        self._reader, self._batch_size = TokenReader(tokenizer), batch_size
+        self._reader, self._batch_s = TokenReader(tokenizer), batch_s
+        self.window_s, self.workers = float(self._extractor.chunk_length), layout["inter_threads"]
         self._tells_silence = no_speech_token(tokenizer) is not None
 
     def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
         """See `Recognizer.transcribe`. N-best scores are log-probabilities of whole token sequences."""
         hear = partial(self._hear, nbest=nbest, word_times=word_times)
-        return transcribe_in_windows(clips, self._extractor, self._batch_size, self._reader, hear, nbest)
+        return transcribe_in_windows(clips, self._extractor, self._batch_s, self._reader, hear, nbest)
 
     def _hear(self, features: NDArray[np.float32], frames: list[int], nbest: int, *, word_times: bool) -> list[list[Heard]]:
         import ctranslate2
@@ -154,7 +171,7 @@ class Ct2WhisperRecognizer:
         return [self._reader.heard(ids, [], total=score * len(ids), length=len(ids) + 1) for ids, score in found if ids]
 
 
-def _open_ctc(name: str, folder: Path, device: str, compute_type: str, batch_size: int, card: dict[str, Any]) -> CtcRecognizer:
+def _open_ctc(name: str, folder: Path, device: str, compute_type: str, batch_s: float, card: dict[str, Any]) -> CtcRecognizer:
     from transformers import Wav2Vec2Processor
 
     processor = Wav2Vec2Processor.from_pretrained(_with(folder, "vocab.json"), local_files_only=True)
@@ -164,7 +181,7 @@ def _open_ctc(name: str, folder: Path, device: str, compute_type: str, batch_siz
         listen=_listener(folder, device, compute_type, processor.feature_extractor),
         alphabet=alphabet_of(processor.tokenizer, int(card["vocab_size"])),
         frame_s=float(card["frame_s"]),
-        batch_size=batch_size,
+        batch_s=batch_s,
         equal_lengths=True,  # this engine takes no attention mask
     )
 

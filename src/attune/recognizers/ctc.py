@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from attune.checkpoints import Checkpoint, Family
 from attune.ctc_decoding import CtcEmissions, prefix_beam_search
 from attune.dataset import SAMPLE_RATE_HZ, Samples
+from attune.recognizers.batching import in_batches
 from attune.recognizers.protocol import Transcript
 from attune.recognizers.windows import cut
 from attune.records import Alternative, Word
@@ -53,15 +54,17 @@ class CtcRecognizer:
     """A CTC model on some engine."""
 
     family: Family = "ctc"
+    window_s: float | None
 
     def __init__(
-        self, name: str, digest: str, listen: Listener, alphabet: Alphabet, frame_s: float, batch_size: int, equal_lengths: bool
+        self, name: str, digest: str, listen: Listener, alphabet: Alphabet, frame_s: float, batch_s: float, equal_lengths: bool
     ) -> None:
         """`equal_lengths` is for models that hear the padding: clips are batched with others of exactly their length."""
         self.name = name
         self.digest = digest_of("ctc greedy 1", digest)
         self._listen, self._alphabet, self._frame_s = listen, alphabet, frame_s
-        self._batch_size, self._equal_lengths = batch_size, equal_lengths
+        self._batch_s, self._equal_lengths = batch_s, equal_lengths
+        self.window_s, self.workers = None, 1
 
     def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:  # noqa: ARG002
         """See `Recognizer.transcribe`. N-best scores are log-probabilities over all alignments found; words have times always."""
@@ -82,11 +85,11 @@ class CtcRecognizer:
         ordered = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
         groups = [list(g) for _, g in groupby(ordered, key=lambda index: lengths[index])] if self._equal_lengths else [ordered]
         for group in groups:
-            for first in range(0, len(group), self._batch_size):
-                yield group[first : first + self._batch_size]
+            for batch in in_batches([lengths[index] / SAMPLE_RATE_HZ for index in group], self._batch_s):
+                yield [group[place] for place in batch]
 
 
-def open_ctc(checkpoint: Checkpoint, device: str, dtype: Any, batch_size: int) -> CtcRecognizer:
+def open_ctc(checkpoint: Checkpoint, device: str, dtype: Any, batch_s: float) -> CtcRecognizer:
     """A CTC checkpoint run by transformers."""
     return CtcRecognizer(
         name=checkpoint.name,
@@ -94,7 +97,7 @@ def open_ctc(checkpoint: Checkpoint, device: str, dtype: Any, batch_size: int) -
         listen=_transformers_listener(checkpoint, device, dtype),
         alphabet=alphabet_of(checkpoint.processor.tokenizer, checkpoint.config.vocab_size),
         frame_s=frame_s_of(checkpoint.config, checkpoint.processor.feature_extractor),
-        batch_size=batch_size,
+        batch_s=batch_s,
         equal_lengths=hears_padding(checkpoint.config),
     )
 

@@ -28,6 +28,10 @@ class Recognizer(Protocol):
     family: Family
     digest: str
     """Changes whenever the weights, the tokenizer or the decoding settings do; keys the work cache."""
+    window_s: float | None
+    """Clips are filled up to a multiple of so many seconds; None: to the longest of their batch."""
+    workers: int
+    """How many batches it can hear at the same time."""
 
     def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
         """Transcripts of 16 kHz mono clips, in their order. Clips longer than the model's window are cut at quiet places.

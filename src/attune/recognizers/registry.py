@@ -7,18 +7,22 @@ from attune.devices import choose_device, choose_dtype
 from attune.params import ModelParams
 from attune.recognizers.protocol import Recognizer
 
+_CPU_BATCH_S, _GPU_BATCH_S = 160.0, 960.0
 
-def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None) -> Recognizer:
+
+def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None, compute_type: str | None = None) -> Recognizer:
     """The recogniser called `name`, on the device and in the precision of `params`; people read `shown_as` in its place.
 
     `name` is a hub name, or a folder: a base checkpoint, LoRA adapters, what the train stage wrote, or what convert_ct2
-    wrote. `params.revision` counts for the hub name `params.name` only. Raises ModelError or EnvironmentFault in one line.
+    wrote. `params.revision` counts for the hub name `params.name` only, `compute_type` for what is exported.
+    Raises ModelError or EnvironmentFault in one line.
     """
     if is_exported(name):
         from attune.recognizers.ct2 import open_ct2
 
         device = choose_device(params.device)
-        return open_ct2(shown_as or name, Path(name), device, params.language, params.batch_size)
+        batch_s = params.batch_s or default_batch_s(device)
+        return open_ct2(shown_as or name, Path(name), device, params.language, batch_s, compute_type)
     return recognizer_of(load_checkpoint(name, params.revision if name == params.name else None), params)
 
 
@@ -30,11 +34,16 @@ def is_exported(name: str) -> bool:
 def recognizer_of(checkpoint: Checkpoint, params: ModelParams) -> Recognizer:
     """The recogniser that runs `checkpoint` through transformers. Raises ModelError or EnvironmentFault."""
     device = choose_device(params.device)
-    dtype = choose_dtype(params.precision, device)
+    dtype, batch_s = choose_dtype(params.precision, device), params.batch_s or default_batch_s(device)
     if checkpoint.family == "whisper":
         from attune.recognizers.whisper import WhisperRecognizer
 
-        return WhisperRecognizer(checkpoint, device, dtype, params.language, params.batch_size)
+        return WhisperRecognizer(checkpoint, device, dtype, params.language, batch_s)
     from attune.recognizers.ctc import open_ctc
 
-    return open_ctc(checkpoint, device, dtype, params.batch_size)
+    return open_ctc(checkpoint, device, dtype, batch_s)
+
+
+def default_batch_s(device: str) -> float:
+    """Seconds of sound at once where nobody says and nothing was tried."""
+    return _CPU_BATCH_S if device == "cpu" else _GPU_BATCH_S

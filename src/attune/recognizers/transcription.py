@@ -1,21 +1,29 @@
-"""Transcribes a corpus: what the work cache holds is not heard again, the rest goes in batches of like length."""
+"""Transcribes a corpus: what the work cache holds is not heard again, the rest goes in batches of like length.
+
+Sound is decoded ahead while the model is at work, and each batch is in the cache before its texts are counted as done.
+"""
 
 import logging
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
 from attune.dataset import Samples
 from attune.errors import EnvironmentFault
 from attune.progress import track
+from attune.recognizers.batching import in_batches, padded_s
 from attune.recognizers.protocol import Recognizer, Transcript
 from attune.records import Alternative, Hypothesis, Utterance, Word
 from attune.workcache import WorkCache, digest_of
 
 _LOG = logging.getLogger(__name__)
+_AHEAD = 2
+"""Batches whose sound is decoded while others are heard."""
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 """What torch, CTranslate2 and the C++ library say when memory runs out; they share no exception class."""
 
@@ -34,6 +42,12 @@ class TranscriptionReport:
     computed: int
     audio_s: float
     wall_s: float
+    way: str = ""
+    """Engine, what it computed in, and seconds of sound at once."""
+    why: str = ""
+    """What else was tried, and how fast it was; empty where nothing was."""
+    peak_memory_mb: float | None = None
+    """Of this process, and on a GPU of the GPU."""
 
     @property
     def real_time_factor(self) -> float | None:
@@ -46,55 +60,88 @@ def transcribe_corpus(
     utterances: Sequence[Utterance],
     sounds: SoundSource,
     cache: WorkCache,
-    batch_size: int,
-    nbest: int,
+    batch_s: float,
+    nbest: int = 1,
     word_times: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[Hypothesis], TranscriptionReport]:
-    """A hypothesis for each utterance, in the order given. Each batch is in the cache before the next one starts.
+    """A hypothesis for each utterance, in the order given; batches are of at most `batch_s` seconds, padding counted.
 
-    Raises EnvironmentFault when memory does not even suffice for a single clip.
+    With `nbest` 1 and without word times, what was heard with more of them before is good enough, and only texts and
+    confidences are given. Raises EnvironmentFault when memory does not even suffice for a single clip.
     """
     begin_s = clock()
-    keys = {u.id: digest_of(u.audio_digest, recognizer.digest, nbest, word_times) for u in utterances}
-    known = {u.id: transcript for u in utterances if (transcript := _revived(cache.get_or_none(keys[u.id])))}
-    missing = sorted((u for u in utterances if u.id not in known), key=lambda u: (u.duration_s, u.id))
-    cached = len(utterances) - len(missing)
-    batches = _batches(partial(recognizer.transcribe, nbest=nbest, word_times=word_times), missing, sounds, batch_size)
+    plain = nbest == 1 and not word_times
+    keys = {u.id: _keys(u, recognizer, nbest, word_times) for u in utterances}
+    known = {u.id: transcript for u in utterances if (transcript := _revived(cache.get_or_none(keys[u.id][0])))}
+    missing = [u for u in utterances if u.id not in known]
+    batches = hear_batches(recognizer, missing, sounds, batch_s, nbest, word_times=word_times)
     for utterance, transcript in track(_kept(batches, keys, cache), f"transcribing with {recognizer.name}", len(missing)):
         known[utterance.id] = transcript
-    report = TranscriptionReport(cached, len(missing), sum(u.duration_s for u in missing), clock() - begin_s)
-    return [_hypothesis(u.id, known[u.id]) for u in utterances], report
+    report = TranscriptionReport(
+        len(utterances) - len(missing), len(missing), sum(u.duration_s for u in missing), clock() - begin_s
+    )
+    return [_hypothesis(u.id, known[u.id], plain=plain) for u in utterances], report
 
 
 _Batch = list[tuple[Utterance, Transcript]]
+_Keys = tuple[str, ...]
+"""Where in the cache a transcript stands, and where its text alone does."""
 
 
-def _batches(
-    transcribe: Callable[[list[Samples]], list[Transcript]],
-    utterances: Sequence[Utterance],
-    sounds: SoundSource,
-    batch_size: int,
+def _keys(utterance: Utterance, recognizer: Recognizer, nbest: int, word_times: bool) -> _Keys:
+    text = digest_of(utterance.audio_digest, recognizer.digest)
+    whole = digest_of(utterance.audio_digest, recognizer.digest, nbest, word_times)
+    return (text,) if nbest == 1 and not word_times else (whole, text)
+
+
+def hear_batches(
+    recognizer: Recognizer, utterances: Sequence[Utterance], sounds: SoundSource, batch_s: float, nbest: int, *, word_times: bool
 ) -> Iterator[_Batch]:
-    """Longest last, so that the batch size that memory allows is found once; where it runs out, half as many go on."""
-    start = 0
-    while start < len(utterances):
-        batch = utterances[start : start + batch_size]
+    """Batches with what was heard in them, as they are done; the longest clips come first, so that memory runs out at once.
+
+    Where it does, batches of half as many clips go on. Raises EnvironmentFault where one clip is too much.
+    """
+    transcribe = partial(recognizer.transcribe, nbest=nbest, word_times=word_times)
+    window_s, workers = recognizer.window_s, recognizer.workers
+    lengths_s = [u.duration_s for u in utterances]
+    waiting = deque([utterances[place] for place in batch] for batch in in_batches(lengths_s, batch_s, window_s))
+    running: dict[Future[list[Transcript]], list[Utterance]] = {}
+    with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(workers) as engines:
         try:
-            heard = transcribe([sounds[u.id] for u in batch])
-        except (RuntimeError, MemoryError) as error:
-            _stop_unless_memory(error, batch)
-            batch_size = len(batch) // 2
-            _LOG.warning("Memory ran out with %d clips at once; going on with %d.", len(batch), batch_size)
-            _free_memory()
-            continue
-        yield list(zip(batch, heard, strict=True))
-        start += len(batch)
+            while waiting or running:
+                while waiting and len(running) < workers + _AHEAD:
+                    batch = waiting.popleft()
+                    decoded = decoder.submit(lambda some: [sounds[u.id] for u in some], batch)
+                    running[engines.submit(lambda clips: transcribe(clips.result()), decoded)] = batch
+                ended = wait(running, return_when=FIRST_COMPLETED).done
+                for done in sorted(ended, key=lambda future: future.exception() is not None):  # what is heard is not lost
+                    batch = running.pop(done)
+                    try:
+                        yield list(zip(batch, done.result(), strict=True))
+                    except (RuntimeError, MemoryError) as error:
+                        _stop_unless_memory(error, batch)
+                        waiting.appendleft(batch)
+                        waiting = _smaller(waiting, batch, window_s)
+        finally:
+            for future in running:
+                future.cancel()
 
 
-def _kept(batches: Iterator[_Batch], keys: Mapping[str, str], cache: WorkCache) -> Iterator[tuple[Utterance, Transcript]]:
+def _smaller(waiting: deque[list[Utterance]], failed: list[Utterance], window_s: float | None) -> deque[list[Utterance]]:
+    """All that waits in batches of at most half the clips that were too many."""
+    longest_s = padded_s(max(u.duration_s for u in failed), window_s)
+    budget_s, rest = longest_s * (len(failed) // 2), [u for batch in waiting for u in batch]
+    _LOG.warning("Memory ran out with %d clips at once; going on with %d.", len(failed), len(failed) // 2)
+    _free_memory()
+    return deque([rest[place] for place in batch] for batch in in_batches([u.duration_s for u in rest], budget_s, window_s))
+
+
+def _kept(batches: Iterator[_Batch], keys: Mapping[str, _Keys], cache: WorkCache) -> Iterator[tuple[Utterance, Transcript]]:
     for batch in batches:
-        cache.put({keys[u.id]: asdict(transcript) for u, transcript in batch})
+        whole = {keys[u.id][0]: transcript for u, transcript in batch}
+        texts = {keys[u.id][-1]: replace(transcript, words=(), alternatives=()) for u, transcript in batch}
+        cache.put({key: asdict(transcript) for key, transcript in {**texts, **whole}.items()})
         yield from batch
 
 
@@ -117,10 +164,11 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _hypothesis(utterance_id: str, heard: Transcript) -> Hypothesis:
+def _hypothesis(utterance_id: str, heard: Transcript, *, plain: bool) -> Hypothesis:
     spelt = heard.text.encode()
     ratio = round(len(spelt) / len(zlib.compress(spelt)), 3) if spelt else None
-    return Hypothesis(utterance_id, heard.text, heard.confidence, heard.words, heard.alternatives, heard.no_speech, ratio)
+    words, alternatives = ((), ()) if plain else (heard.words, heard.alternatives)
+    return Hypothesis(utterance_id, heard.text, heard.confidence, words, alternatives, heard.no_speech, ratio)
 
 
 def _revived(value: Any) -> Transcript | None:

@@ -31,14 +31,16 @@ class WhisperRecognizer:
     """A Whisper-class checkpoint on one device."""
 
     family: Family = "whisper"
+    window_s: float | None
 
-    def __init__(self, checkpoint: Checkpoint, device: str, dtype: Any, language: str | None, batch_size: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: str, dtype: Any, language: str | None, batch_s: float) -> None:
         """Raises ModelError for a language that the checkpoint does not know."""
         self.name = checkpoint.name
         self.digest = digest_of("whisper greedy 2", checkpoint.digest, dtype, language)
         self._model = checkpoint.model.to(device=device, dtype=dtype)
         self._extractor = checkpoint.processor.feature_extractor
-        self._device, self._dtype, self._batch_size = device, dtype, batch_size
+        self._device, self._dtype, self._batch_s = device, dtype, batch_s
+        self.window_s, self.workers = float(self._extractor.chunk_length), 1
         generation = checkpoint.model.generation_config.to_dict()
         self._prompts = Prompts(checkpoint.processor.tokenizer, generation, language, checkpoint.name)
         self._limit = new_tokens(checkpoint.config.max_target_positions, generation)
@@ -51,7 +53,7 @@ class WhisperRecognizer:
     def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
         """See `Recognizer.transcribe`. N-best scores are log-probabilities of whole token sequences."""
         hear = partial(self._hear, nbest=nbest, word_times=word_times)
-        return transcribe_in_windows(clips, self._extractor, self._batch_size, self._reader, hear, nbest)
+        return transcribe_in_windows(clips, self._extractor, self._batch_s, self._reader, hear, nbest)
 
     def _hear(self, features: NDArray[np.float32], frames: list[int], nbest: int, *, word_times: bool) -> list[list[Heard]]:
         """For each piece the greedy decoding, then those of a beam search."""

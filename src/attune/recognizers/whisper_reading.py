@@ -43,14 +43,15 @@ Hear = Callable[[NDArray[np.float32], list[int]], list[list[Heard]]]
 
 
 def transcribe_in_windows(
-    clips: Sequence[Samples], extractor: Any, batch_size: int, reader: "TokenReader", hear: Hear, nbest: int
+    clips: Sequence[Samples], extractor: Any, batch_s: float, reader: "TokenReader", hear: Hear, nbest: int
 ) -> list[Transcript]:
     """Cuts clips to the extractor's window, hears the pieces in batches, and joins them to one transcript a clip."""
     pieces = [cut(clip, int(extractor.n_samples)) for clip in clips]
     flat = [piece for some in pieces for piece in some]
     heard: list[list[Heard]] = []
-    for first in range(0, len(flat), batch_size):
-        batch = flat[first : first + batch_size]
+    together = max(1, int(batch_s // extractor.chunk_length))
+    for first in range(0, len(flat), together):
+        batch = flat[first : first + together]
         features = extractor(batch, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
         frames = [max(1, min(features.shape[-1], piece.size // extractor.hop_length)) for piece in batch]
         heard += hear(np.ascontiguousarray(features, dtype=np.float32), frames)

@@ -25,6 +25,7 @@ class OtherEars:
     """Hears `ba` in everything."""
 
     family = "whisper"
+    window_s, workers = None, 2
 
     def __init__(self, name: str) -> None:
         self.name = self.digest = name
@@ -131,4 +132,4 @@ def _ctc(name: str) -> CtcRecognizer:
     def listen(clips: Sequence[Samples]) -> list[np.ndarray]:
         return [np.log(probs) for _ in clips]
 
-    return CtcRecognizer(name, "digest", listen, _ALPHABET, 0.02, batch_size=4, equal_lengths=False)
+    return CtcRecognizer(name, "digest", listen, _ALPHABET, 0.02, batch_s=20.0, equal_lengths=False)

@@ -22,5 +22,5 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def params() -> ModelParams:
     return ModelParams(
-        name="none", revision=None, language=None, device="cpu", engine="transformers", precision="float32", batch_size=3
+        name="none", revision=None, language=None, device="cpu", engine="transformers", precision="float32", batch_s=15.0
     )

@@ -18,6 +18,8 @@ class FakeRecognizer:
     """Hears how long a clip is; memory runs out above `at_most` clips, and everything ends after `batches`."""
 
     name, digest = "fake", "d"
+    window_s: float | None = 1000.0
+    workers = 1
     family: Family = "whisper"
 
     def __init__(self, at_most: int = 100, batches: int = 100, message: str = "CUDA out of memory.") -> None:
@@ -52,9 +54,9 @@ def _corpus(counts: Sequence[int]) -> tuple[list[Utterance], dict[str, Samples]]
 
 
 def _transcribe(
-    recognizer: FakeRecognizer, counts: Sequence[int], cache: WorkCache, batch_size: int = 2, nbest: int = 1
+    recognizer: FakeRecognizer, counts: Sequence[int], cache: WorkCache, clips: int = 2, nbest: int = 1
 ) -> tuple[list[Hypothesis], TranscriptionReport]:
-    return transcribe_corpus(recognizer, *_corpus(counts), cache, batch_size, nbest)
+    return transcribe_corpus(recognizer, *_corpus(counts), cache, clips * 1000.0, nbest)
 
 
 def test_results_come_in_input_order_and_batches_in_order_of_length(cache: WorkCache) -> None:
@@ -62,7 +64,7 @@ def test_results_come_in_input_order_and_batches_in_order_of_length(cache: WorkC
     hypotheses, _ = _transcribe(recognizer, [30, 10, 20, 40], cache)
     assert [h.text for h in hypotheses] == ["clip 30", "clip 10", "clip 20", "clip 40"]
     assert [h.id for h in hypotheses] == ["u0", "u1", "u2", "u3"]
-    assert recognizer.heard == [[10, 20], [30, 40]]
+    assert recognizer.heard == [[40, 30], [20, 10]]
 
 
 def test_a_second_run_hears_nothing_and_says_the_same(cache: WorkCache) -> None:
@@ -89,14 +91,14 @@ def test_an_interrupted_run_loses_only_the_batch_in_flight(cache: WorkCache) -> 
     recognizer = FakeRecognizer()
     hypotheses, report = _transcribe(recognizer, [1, 2, 3, 4, 5, 6], cache)
     assert (report.cached, report.computed) == (4, 2)
-    assert recognizer.heard == [[5, 6]]
+    assert recognizer.heard == [[2, 1]]
     assert len(hypotheses) == 6
 
 
 def test_batches_are_halved_when_memory_runs_out(cache: WorkCache, caplog: pytest.LogCaptureFixture) -> None:
     recognizer = FakeRecognizer(at_most=2)
     with caplog.at_level(logging.WARNING):
-        hypotheses, _ = _transcribe(recognizer, [1, 2, 3, 4, 5], cache, batch_size=5)
+        hypotheses, _ = _transcribe(recognizer, [1, 2, 3, 4, 5], cache, clips=5)
     assert len(hypotheses) == 5
     assert [len(batch) for batch in recognizer.heard] == [2, 2, 1]
     assert "5 clips at once; going on with 2" in caplog.text
@@ -120,7 +122,7 @@ def test_a_cache_entry_of_another_shape_is_computed_anew(cache: WorkCache) -> No
 
 def test_the_report_says_how_much_sound_took_how_long(cache: WorkCache) -> None:
     ticks = iter([100.0, 102.0])
-    _, report = transcribe_corpus(FakeRecognizer(), *_corpus([10, 30]), cache, 2, 1, clock=lambda: next(ticks))
+    _, report = transcribe_corpus(FakeRecognizer(), *_corpus([10, 30]), cache, 2000.0, 1, clock=lambda: next(ticks))
     assert (report.audio_s, report.wall_s, report.real_time_factor) == (4.0, 2.0, 0.5)
 
 

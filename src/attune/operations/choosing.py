@@ -1,0 +1,177 @@
+"""How a model is heard fastest on this device without another word: engine, compute type and batch, found by trying them.
+
+They are tried once, for some seconds, on clips of the corpus itself; the answer stays in the work cache, by device and kind
+of model, so that base and tuned model are heard the same way.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from attune.checkpoints import Outline
+from attune.dataset import Samples
+from attune.errors import AttuneError
+from attune.recognizers.batching import padded_s
+from attune.recognizers.protocol import Recognizer
+from attune.recognizers.transcription import SoundSource, hear_batches
+from attune.records import Utterance
+from attune.workcache import WorkCache, digest_of
+
+_METHOD = "ways 1"
+_TRIED_CLIPS = 64
+_REFERENCE_S = 1.5
+"""How long the reference may take; what it has heard by then is what the others are compared on."""
+_WORTH = 1.2
+"""Another way is taken where it is so many times as fast as one before it in the list, lest chance decide."""
+_TOGETHER = (16, 4, 1)
+"""Clips at once that are tried, where nobody says how many."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to hear: through which library, computing in what, and how many seconds of sound together."""
+
+    engine: Literal["transformers", "ctranslate2"]
+    compute_type: str
+    batch_s: float
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.compute_type}, {self.batch_s:g} s at once"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A way, and why this one."""
+
+    way: Way
+    why: str
+
+
+Open = Callable[[Way], Recognizer]
+
+
+def choose(
+    ways: Sequence[Way], open_as: Open, outline: Outline, device: str, clips: "Clips", cache: WorkCache, *, batches: bool
+) -> Choice:
+    """The remembered choice for this device and kind of model, else the fastest of `ways` that says what the first one says.
+
+    With `batches` other batch sizes are tried as well.
+    """
+    versions = [_version(name) for name in ("torch", "transformers", "ctranslate2")]
+    kind = {k: v for k, v in outline.config.to_dict().items() if not k.startswith("_")}
+    asked = batches or ways[0].batch_s
+    key = digest_of(_METHOD, device_name(device), versions, json.dumps(kind, sort_keys=True, default=str), asked)
+    known = _revived(cache.get_or_none(key))
+    if known is None:
+        known = _tried(ways, open_as, clips, _TOGETHER if batches else ())
+        cache.put({key: asdict(known)})
+    return known
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What the ways are tried on, and what is asked of them."""
+
+    utterances: Sequence[Utterance]
+    sounds: SoundSource
+    nbest: int
+    word_times: bool
+
+    def some(self) -> "Clips":
+        """At most 64 of them, of all lengths."""
+        ordered = sorted(self.utterances, key=lambda u: (u.duration_s, u.id))
+        step = max(1, len(ordered) // _TRIED_CLIPS)
+        return replace(self, utterances=ordered[step // 2 :: step][:_TRIED_CLIPS])
+
+
+def device_name(device: str) -> str:
+    """What computes, as precisely as its speed depends on it."""
+    import os
+
+    if device == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name())
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[int]) -> Choice:
+    clips, reference = clips.some(), ways[0]
+    recognizer = open_as(reference)
+    texts, reference_s = _timed(recognizer, clips, reference.batch_s, _REFERENCE_S)
+    clips = replace(clips, utterances=[u for u in clips.utterances if u.id in texts])
+    cost_s = sum(padded_s(u.duration_s, recognizer.window_s) for u in clips.utterances)
+    clip_s = recognizer.window_s or max(u.duration_s for u in clips.utterances)
+    found, said = {reference: reference_s}, {reference: f"{cost_s / reference_s:.0f} x real time"}
+    del recognizer
+
+    def attempt(way: Way) -> None:
+        try:
+            heard, wall_s = _timed(open_as(way), clips, way.batch_s, None)
+        except (RuntimeError, MemoryError, ValueError, AttuneError) as error:
+            said[way] = f"cannot: {' '.join(str(error).split())[:100]}"
+            return
+        others = sum(heard[each] != text for each, text in texts.items())
+        said[way] = f"{cost_s / wall_s:.0f} x real time" + (f", but {others} of {len(texts)} texts differ" if others else "")
+        if not others:
+            found[way] = wall_s
+
+    for way in ways:
+        if way not in said:
+            attempt(way)
+    best = _first_worth([way for way in ways[1:] if way in found] or [reference], found)
+    others = [replace(best, batch_s=round(count * clip_s, 2)) for count in together]
+    for way in others:
+        if way not in said:
+            attempt(way)
+    best = _first_worth([best, *(way for way in others if way in found)], found)
+    return Choice(best, f"{len(texts)} clips tried: " + "; ".join(f"{way}: {what}" for way, what in said.items()))
+
+
+def _first_worth(ways: Sequence[Way], took_s: dict[Way, float]) -> Way:
+    best = ways[0]
+    for way in ways[1:]:
+        if took_s[best] > _WORTH * took_s[way]:
+            best = way
+    return best
+
+
+def _timed(recognizer: Recognizer, clips: Clips, batch_s: float, at_most_s: float | None) -> tuple[dict[str, str], float]:
+    """Texts by utterance, and how long they took; the first clip is heard once before, as the first is slow."""
+    shortest = min(clips.utterances, key=lambda u: u.duration_s)
+    sound: list[Samples] = [clips.sounds[shortest.id]]
+    recognizer.transcribe(sound, clips.nbest, word_times=clips.word_times)
+    texts, begin_s = dict[str, str](), time.perf_counter()
+    batches = hear_batches(recognizer, clips.utterances, clips.sounds, batch_s, clips.nbest, word_times=clips.word_times)
+    for batch in _until(batches, begin_s, at_most_s):
+        texts |= {utterance.id: heard.text for utterance, heard in batch}
+    return texts, time.perf_counter() - begin_s
+
+
+def _until(batches: Iterator[Any], begin_s: float, at_most_s: float | None) -> Iterator[Any]:
+    for batch in batches:
+        yield batch
+        if at_most_s is not None and time.perf_counter() - begin_s > at_most_s:
+            break
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)
+
+
+def _revived(value: Any) -> Choice | None:
+    try:
+        return Choice(Way(**value["way"]), str(value["why"]))
+    except (TypeError, KeyError):
+        return None
