@@ -1,6 +1,6 @@
 """Sound from a user's files: 16 kHz mono samples, whole or by pieces, or the reason why not; its digest, loudness and noise.
 
-WAV, FLAC, Ogg, Opus and AIFF are read by libsndfile, all else (MP3, M4A, WebM, AAC) by FFmpeg's libraries; the file's
+WAV, FLAC, Ogg, Opus, AIFF, CAF and AU are read by libsndfile, all else (MP3, M4A, WebM, AAC) by FFmpeg's libraries; the file's
 first bytes decide, not its name. What is done with a refused file is left to the caller.
 """
 
@@ -25,7 +25,7 @@ from attune.errors import DataError
 
 Reason = Literal["empty_file", "unreadable", "not_audio", "truncated", "nan", "silent", "too_short", "too_long", "outside"]
 
-_LIBSNDFILE_MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS")
+_LIBSNDFILE_MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"caff", b".snd")
 _FFMPEG_DEMUXERS = "mov,mp3,matroska,webm,aac,ogg,flac,wav,aiff,caf,amr,asf"  # none that opens other files or addresses
 _RATES_HZ = (1_000, 768_000)
 _BLOCK_VALUES = 2**18
@@ -33,6 +33,7 @@ _OGG_PAGE_BYTES = 65_307
 _PADDING_BYTES = 64
 _UNKNOWN_FRAMES = 2**62
 _PROMISE_SLACK_S = 0.1
+_CANCELLED = 0.01
 
 
 class UnusableAudio(DataError):
@@ -44,7 +45,7 @@ class UnusableAudio(DataError):
 
 
 def read_audio(path: Path, longest_s: float = math.inf) -> Samples:
-    """Mean of all channels at 16 kHz, float32, shape (time,).
+    """Mean of all channels (of the loudest one, where they cancel out) at 16 kHz, float32, shape (time,).
 
     Raises UnusableAudio: unreadable, empty_file, not_audio, truncated, nan, or too_long. At most `longest_s` seconds
     are ever decoded (all, if not given), so an endless file costs no more than a long one.
@@ -213,14 +214,24 @@ def _checked(
 def _blocks(sound: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
     frames = max(1, _BLOCK_VALUES // sound.channels)
     while (block := sound.read(frames, dtype="float32", always_2d=True)).size:
-        yield block.mean(axis=1)
+        yield _mixed(np.asarray(block.T, dtype=np.float32))
 
 
 def _frames(container: av.container.InputContainer) -> Iterator[NDArray[np.float32]]:
     planar = av.AudioResampler(format="fltp")
     for frame in container.decode(audio=0):
         for part in planar.resample(frame):
-            yield part.to_ndarray().mean(axis=0, dtype=np.float32)
+            yield _mixed(np.asarray(part.to_ndarray(), dtype=np.float32))
+
+
+def _mixed(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of the channels, shape (channels, time); the loudest of them where the mean has lost nearly all of the sound."""
+    mean = np.asarray(channels.mean(axis=0, dtype=np.float32))
+    if len(channels) == 1:
+        return mean
+    powers = np.square(channels, dtype=np.float64).mean(axis=1) if channels.size else np.zeros(1)
+    cancelled = channels.size > 0 and np.square(mean, dtype=np.float64).mean() < _CANCELLED * powers.mean()
+    return np.asarray(channels[powers.argmax()], dtype=np.float32) if cancelled else mean
 
 
 def _check_rate(path: Path, rate_hz: int) -> None:
@@ -295,4 +306,6 @@ def _powers(samples: Samples, frame: int) -> NDArray[np.float64]:
 
 
 def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """What is wrong, without the file's own path: it is remembered by the content, which another file may have, too."""
+    told = str(getattr(error, "strerror", None) or error)
+    return " ".join(told.split()) or type(error).__name__

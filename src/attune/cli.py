@@ -89,9 +89,11 @@ def add_data(folder: Path, link: bool, params_file: Path) -> None:
 
     raw = load_params(params_file).paths.raw
     added = add(folder, raw, link=link)
-    for name in added.refused:
-        click.echo(one_line(f"{name}: refused; another file of that name is in {raw}, or it cannot be read"), err=True)
-    click.echo(added.sentence(raw))
+    for name, why in added.refused:
+        click.echo(one_line(f"{name}: refused; {why}"), err=True)
+    click.echo(one_line(added.sentence(raw)))
+    if added.refused:
+        raise DataError(f"{len(added.refused)} file(s) of {folder} were refused, {added.refused[0][0]} first; the others are in")
 
 
 @data.command("check")

@@ -37,7 +37,7 @@ from attune.soundcache import SoundCache
 from attune.voice_activity import cut_at_pauses, speech_share
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "clips 6"
+_METHOD = "clips 7"
 _FULL_SCALE = 0.999
 _TICK_NS = 2_000_000_000
 """The coarsest clock of a file system: what was written since may be written to again and look the same."""

@@ -1,8 +1,9 @@
 """The same sound twice, also at another rate, level or in another format: found by what is heard, not by the bytes.
 
 A fingerprint is how fast the energies of nine bands rise and fall, whenever that may be: the amplitudes of their Fourier
-transforms, which silence put before or after does not change. Clips of nearly one length with like fingerprints are then
-compared by their waves: two formats of one sound move up and down together, while nobody says a word twice so.
+transforms, which silence put before or after does not change. Clips whose lengths differ by a third of a second at most, and
+whose fingerprints are alike, are then compared by their waves: two formats of one sound move up and down together, while
+nobody says a word twice so.
 """
 
 import base64
@@ -24,7 +25,8 @@ _FLOOR_DB = 35
 _TRANSFORMED = 2048
 _PACES = np.unique(np.geomspace(4, 600, 80).astype(int))
 """Which bins of a transform of 2048 steps of 25 ms: from 0.08 to 12 Hz."""
-_LENGTH_SLACK_S = 0.15
+_LENGTH_SLACK_S = 0.35
+"""More than codecs add at both ends, also at 8 kHz."""
 _ALIKE = 0.978
 _MOST_CANDIDATES = 6
 _WAVE_RATE_HZ = 8000

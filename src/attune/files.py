@@ -2,9 +2,11 @@
 
 import csv
 import dataclasses
+import glob
 import hashlib
 import io
 import json
+import os
 import shutil
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +16,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from attune.errors import DataError
 
+_STATES = ("draft", "former")
 R = TypeVar("R")
 
 
@@ -21,9 +24,10 @@ R = TypeVar("R")
 def whole_folder(target: Path) -> Iterator[Path]:
     """A fresh folder beside `target` that takes its place when the block ends well, and vanishes when it does not.
 
-    What a killed process left half done is cleared by the next one; two writers of one folder at once are not foreseen.
+    What a killed process left half done is cleared by the next one. Of two writers at once the one that ends last counts.
     """
-    draft, former = (target.with_name(f".{target.name}.{state}") for state in ("draft", "former"))
+    _clear_leftovers(target)
+    draft, former = (target.with_name(f".{target.name}.{os.getpid()}.{state}") for state in _STATES)
     for leftover in (draft, former):
         shutil.rmtree(leftover, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -35,6 +39,25 @@ def whole_folder(target: Path) -> Iterator[Path]:
     finally:
         for leftover in (draft, former):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Removes what processes left that are no more."""
+    for state in _STATES:
+        for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.{state}"):
+            owner = leftover.name.split(".")[-2]
+            if owner.isdigit() and not _runs(int(owner)):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
 
 
 def file_digest(path: Path) -> str:

@@ -66,6 +66,7 @@ def plan_corpus(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundC
     clips, refused = make_clips(inventory.recordings, params, cache, sounds)
     clips, overlaps = without_overlaps(clips, params)
     clips, doubles = without_doubles(clips, params, sounds)
+    params = _present(params, {c.recording.speaker for c in clips})
     if not clips:
         raise DataError(f"none of the {len(inventory.recordings)} recordings in {raw} is usable: {_reasons(refused)}")
     dealt = splitting.deal({c.digest[:16]: c.recording.speaker for c in clips}, params)
@@ -77,6 +78,12 @@ def plan_corpus(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundC
     splitting.check_leakage(utterances, params.validation_unit)
     rejected = [*inventory.rejected, *refused, *overlaps, *doubles, *set_aside, *surplus]
     return _report(inventory, clips, utterances, rejected, dealt.warnings)
+
+
+def _present(params: SplitParams, heard: set[str]) -> SplitParams:
+    """Without fixed speakers of whom nothing usable is left, as long as there are others."""
+    kept = {key: tuple(s for s in getattr(params, key) if s in heard) for key in ("test_speakers", "validation_speakers")}
+    return params.model_copy(update={key: names for key, names in kept.items() if names})
 
 
 class _ById:

@@ -1,7 +1,8 @@
 """Exports of Label Studio (JSON and JSON-MIN): tasks as rows that `manifests` understands.
 
 A task is an object with `data` (the recording) and `annotations` (what people said of it). A text area is the transcript, of the
-whole or of the region that it belongs to; choices that say `clean` or `noisy` are the condition, labels of a region the speaker.
+whole or of the region that it belongs to; choices that say `clean` or `noisy` are the condition, labels of a region the speaker
+unless the task names one.
 Cancelled annotations do not count; of several the one changed last does. After https://labelstud.io/guide/export.html
 """
 
@@ -26,12 +27,34 @@ def is_flat_task(value: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, Mapping) and "annotation_id" in value and any(isinstance(value.get(k), str) for k in _SOUND_KEYS)
 
 
-def flat_row(task: Mapping[str, Any]) -> dict[str, object]:
-    """The row of a JSON-MIN task: its fields are columns already, but for the address and for texts in lists."""
+def flat_rows(task: Mapping[str, Any]) -> Iterator[dict[str, object]]:
+    """The rows of a JSON-MIN task: its fields are columns already, but for the address, texts in lists, and regions."""
+    row, spans = _flat_row(task), _flat_regions(task)
+    texts: list[object] = next((task[key] for key in _TEXTS if isinstance(task.get(key), list)), [])
+    if not spans or len(texts) != len(spans):
+        yield row
+        return
+    above = {key: value for key, value in row.items() if key not in _TEXTS and not isinstance(value, Mapping)}
+    for span, text in zip(spans, texts, strict=True):
+        labels = span.get("labels")
+        speaker = {"speaker": str(labels[0])} if isinstance(labels, list) and labels else {}
+        yield {**speaker, **above, "start": span["start"], "end": span["end"], "text": str(text)}
+
+
+def _flat_regions(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The regions in a field such as `label`: objects with a start and an end."""
+    for value in task.values():
+        if isinstance(value, list) and value and all(isinstance(v, Mapping) and "start" in v and "end" in v for v in value):
+            return value
+    return []
+
+
+def _flat_row(task: Mapping[str, Any]) -> dict[str, object]:
     audio = next(task[key] for key in _SOUND_KEYS if isinstance(task.get(key), str))
     given = {key: value for key, value in task.items() if key not in _SOUND_KEYS}
     texts = {key: value["text"] if isinstance(value, Mapping) and "text" in value else value for key, value in given.items()}
-    joined = {key: " ".join(map(str, value)) if isinstance(value, list) else value for key, value in texts.items()}
+    plain = {k: v for k, v in texts.items() if not (isinstance(v, list) and any(isinstance(each, Mapping) for each in v))}
+    joined = {key: " ".join(map(str, value)) if isinstance(value, list) else value for key, value in plain.items()}
     told = next((str(v).lower() for k, v in joined.items() if k not in _TEXTS and str(v).lower() in ("clean", "noisy")), None)
     return {**joined, **({"condition": told} if told else {}), "audio": local_name(audio)}
 
@@ -56,7 +79,7 @@ def rows(task: Mapping[str, Any]) -> Iterator[dict[str, object]]:
     above = {**extra, **whole, "audio": local_name(audio)}
     pieces = [region for region in regions.values() if "text" in region]
     for piece in pieces:
-        yield {**above, **piece}
+        yield {**above, **piece, **extra}
     if not pieces:
         yield above
 

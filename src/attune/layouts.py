@@ -7,7 +7,7 @@ also be a piece of a longer recording; see `listings` for how a row finds its fi
 Who speaks, by the first of these rules that gives an answer (`Recording.speaker_from` says which did):
 - `manifest`: the row's speaker.
 - `folder`: the folder below the last `clean`, `noisy` or `audio`, else the topmost one besides these:
-  `clean/anna/x.wav`, `anna/clean/x.wav` and `anna/x.wav` are all anna's.
+  `clean/anna/x.wav`, `anna/clean/x.wav` and `anna/x.wav` are all anna's. A folder that holds everything and its list is nobody's.
 - `session`: the row's session.
 - `file_name`: what stands before the first `_` or `-`, if there is a letter in it: `clean/anna_001.wav`.
 - `recording`: the file itself, with all its pieces. Who speaks in several files may then be on two sides; `intake` warns of it.
@@ -23,7 +23,7 @@ from typing import Literal
 from attune import manifests, saved_datasets
 from attune.errors import DataError
 from attune.listings import read_lists
-from attune.raw_files import AUDIO, UPLOAD_PREFIX, is_audio, name_below, spelled, suffix, walk
+from attune.raw_files import ADDED_FOLDER, AUDIO, UPLOAD_PREFIX, is_audio, name_below, spelled, suffix, walk
 from attune.records import Condition, Rejection
 from attune.soundcache import SoundCache
 
@@ -31,8 +31,6 @@ SpeakerRule = Literal["manifest", "folder", "session", "file_name", "recording"]
 
 TEST_FOLDER = "test"
 """Who is recorded below a folder of this name is tested on."""
-ADDED_FOLDER = "added"
-"""`attune data add` puts what comes in into folders below this one; their names are nobody's."""
 _CONTAINERS = frozenset(
     {TEST_FOLDER, "train", "validation", "valid", "dev", "data", "clean", "noisy", "audio", "clips", "wav", "wavs"}
 )
@@ -75,8 +73,8 @@ class Inventory:
 
 
 def tested(recording: Recording) -> bool:
-    """Whether it lies below a folder `test`."""
-    return TEST_FOLDER in recording.source.lower().split("/")[:-1]
+    """Whether it lies below a folder `test`; what `attune data add` was given is none by its name alone."""
+    return TEST_FOLDER in [folder.lower() for folder in _folders(recording.source)]
 
 
 def named(recording: Recording) -> str:
@@ -102,9 +100,12 @@ def take_inventory(raw: Path, packed: SoundCache | None = None) -> Inventory:
         why = f"; {len(rejected)} rejected, first {rejected[0].source}: {rejected[0].detail}" if rejected else ""
         kinds = ", ".join(sorted(AUDIO))
         raise DataError(f"{raw} has no recordings ({kinds}){why}; put some there, or run: attune demo corpus")
+    shared = _shared_folder(sounds, lists)
     recordings = tuple(
-        _recording(s, files[s], entry, texts.get(s)) for s in sounds for entry in _pieces_or_whole(entries.get(spelled(s), []))
-    )  # fmt: skip
+        _recording(sound, files[sound], entry, texts.get(sound), shared)
+        for sound in sounds
+        for entry in _pieces_or_whole(entries.get(spelled(sound), []))
+    )
     given = [*texts.values(), *(e.text for rows in entries.values() for e in rows)]
     used = {*sounds, *lists, *filter(_is_transcript, files)}
     return Inventory(recordings, tuple(rejected), len(files) - len(used), sum(t is not None and not t.strip() for t in given))
@@ -129,9 +130,9 @@ def _completed(piece: manifests.Entry, whole: manifests.Entry) -> manifests.Entr
     )
 
 
-def _recording(source: str, path: Path, entry: manifests.Entry | None, written: str | None) -> Recording:
+def _recording(source: str, path: Path, entry: manifests.Entry | None, written: str | None, shared: str) -> Recording:
     row = entry or manifests.Entry(source, None, None, "")
-    speaker, rule = _speaker(source, row.speaker, row.session)
+    speaker, rule = _speaker(source, row.speaker, row.session, shared)
     text = written if row.text is None and row.start_s is None else row.text
     reference = " ".join(text.split()) if text else ""
     condition = row.condition or _condition(source)
@@ -141,14 +142,26 @@ def _recording(source: str, path: Path, entry: manifests.Entry | None, written: 
     )  # fmt: skip
 
 
-def _speaker(source: str, given: str | None, session: str | None) -> tuple[str, SpeakerRule]:
+def _folders(source: str) -> list[str]:
+    """The folders above a recording, without that which `attune data add` made for what it was given."""
+    folders = source.split("/")[:-1]
+    return folders[2:] if folders[:1] == [ADDED_FOLDER] else folders
+
+
+def _shared_folder(sounds: list[str], lists: list[str]) -> str:
+    """The folder that holds a list and all recordings, as in `corpus/metadata.csv`: its name is nobody's. Else empty."""
+    holding = (posixpath.dirname(source) for source in lists)
+    return next((place for place in holding if place and all(sound.startswith(f"{place}/") for sound in sounds)), "")
+
+
+def _speaker(source: str, given: str | None, session: str | None, shared: str) -> tuple[str, SpeakerRule]:
     if given:
         return person(given), "manifest"
-    *folders, name = source.split("/")
+    folders, name = _folders(source), source.rsplit("/", 1)[-1]
     if any(folder.endswith(saved_datasets.SUFFIX) for folder in folders):
-        folders, name = [], ""  # those of a dataset are nobody's
-    if folders[:1] == [ADDED_FOLDER]:
-        folders = folders[2:]
+        folders, name, source = [], "", "/".join([*folders[-1:], name])  # those of a dataset are nobody's
+    if shared and "/".join(folders).startswith(shared):
+        folders = folders[shared.count("/") + 1 :]
     last = max((i for i, folder in enumerate(folders) if folder.lower() in _CONTAINERS), default=-1)
     above = [folder for folder in folders if folder.lower() not in _CONTAINERS]
     if above:
@@ -190,6 +203,9 @@ def _written_texts(
             rejected.append(Rejection(source, "transcript_without_audio", "has no recording of the same name beside it"))
         elif text is not None and row and row.text is not None and row.text.split() != text.split():
             rejected.append(Rejection(source, "transcript_overruled", f"{row.row} says other and is believed"))
+        elif text is not None and not text.strip():
+            rejected.append(Rejection(source, "empty_transcript", "is empty; the recording counts as not transcribed"))
+            texts[meant] = text
         elif text is not None:
             texts[meant] = text
     return texts

@@ -1,7 +1,7 @@
 """The lists of a raw folder, and the recordings that their rows mean: see `manifests` for what a row may say.
 
 A row names its file by a path from its list's folder; where there is none, by that path in a folder `clips`, with the ending
-left out, or by the file's name alone where only one file bears it.
+left out, or by the file's name alone: of the only file that bears it, among those added with the list, or below its folder.
 """
 
 import posixpath
@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from attune import manifests, saved_datasets
-from attune.raw_files import UPLOAD_PREFIX, is_audio, spelled, suffix
+from attune.raw_files import ADDED_FOLDER, UPLOAD_PREFIX, is_audio, spelled, suffix
 from attune.records import Rejection
 from attune.soundcache import SoundCache
+
+_TABLES = frozenset({".parquet", ".xlsx", ".xls", ".ods", ".feather"})
 
 
 def read_lists(
@@ -38,7 +40,9 @@ def read_lists(
             lists.append(source)
             rejected += read[1]
             for entry in read[0]:
-                _file(entry, places.find(entry.source), found, rejected)
+                _file(entry, *places.find(entry.source, source), found, rejected)
+    for source in sorted(s for s in files if suffix(s) in _TABLES):
+        rejected.append(Rejection(source, "unknown_list", "is a kind of table that is not read; save it as CSV, in UTF-8"))
     for source in sorted(s for s in files if suffix(s) == saved_datasets.SUFFIX):
         try:
             unpacked = saved_datasets.unpack(files[source], source, raw, packed)
@@ -50,14 +54,17 @@ def read_lists(
             rejected += unpacked.rejected
             files.update(unpacked.files)
             for entry in unpacked.entries:
-                _file(entry, spelled(entry.source) if entry.source in files else places.find(entry.source), found, rejected)
+                told = (spelled(entry.source), "") if entry.source in unpacked.files else places.find(entry.source, source)
+                _file(entry, *told, found, rejected)
     return lists, found
 
 
-def _file(entry: manifests.Entry, key: str | None, found: dict[str, list[manifests.Entry]], rejected: list[Rejection]) -> None:
+def _file(
+    entry: manifests.Entry, key: str | None, why: str, found: dict[str, list[manifests.Entry]], rejected: list[Rejection]
+) -> None:
     """Puts a row to the others of its recording, unless it says again, or otherwise, what one of them says."""
     if key is None:
-        rejected.append(Rejection(entry.row, "missing_audio", f"names {entry.source!r}, which is not there"))
+        rejected.append(Rejection(entry.row, "missing_audio", f"names {entry.source!r}, {why}"))
         return
     same = [known for known in found.get(key, []) if (known.start_s, known.end_s) == (entry.start_s, entry.end_s)]
     if not same:
@@ -86,16 +93,27 @@ class _Places:
         """The name of the recording in the folder of the list `source`, if there is exactly one."""
         return self._only.get(posixpath.dirname(source))
 
-    def find(self, source: str) -> str | None:
-        """The key of the file; None where there is none, or more than one."""
+    def find(self, source: str, list_source: str) -> tuple[str | None, str]:
+        """The key of the file that a row of this list means; else None, and why."""
         folder, name = posixpath.split(spelled(source))
         for place in (spelled(source), posixpath.join(folder, "clips", name)):
             if place in self._keys:
-                return place
+                return place, ""
             if len(same := self._by_stem.get(place, [])) == 1:
-                return same[0]
+                return same[0], ""
         same = self._by_name.get(name, [])
-        return same[0] if len(same) == 1 else None
+        beside = [key for key in same if _added_with(key) == _added_with(spelled(list_source))]
+        below = [key for key in beside if key.startswith(f"{posixpath.dirname(spelled(list_source))}/")]
+        for some in (same, beside, below):
+            if len(some) == 1:
+                return some[0], ""
+        return None, f"which is the name of {len(same)} files, first {min(same)}; give its path" if same else "which is not there"
+
+
+def _added_with(source: str) -> str:
+    """The folder that `attune data add` made for it; empty for what was there otherwise."""
+    folders = source.split("/")[:-1]
+    return "/".join(folders[:2]) if folders[:1] == [ADDED_FOLDER] else ""
 
 
 def _says(entry: manifests.Entry) -> tuple[str | None, str | None]:

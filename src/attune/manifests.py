@@ -39,6 +39,8 @@ _CONDITION = ("condition", "label")
 _START, _END, _LENGTH = ("start_s", "start", "offset"), ("end_s", "end"), ("duration", "duration_s")
 _SNR = ("snr_db", "snr")
 _USED = frozenset({*_AUDIO, *_TEXT, *_SPEAKER, *_SESSION, *_CONDITION, *_START, *_END, *_LENGTH, *_SNR, "segments"})
+_WRAPPERS = ("data", "items", "rows", "utterances", "recordings", "samples", "examples")
+"""Keys under which some tools put the list of their rows."""
 _LOOKED_AT_BYTES = 1 << 16
 _SOUND_FILE = re.compile(r"\.(?:wav|flac|mp3|ogg|opus|m4a|webm)\b", re.IGNORECASE)
 _MOST, _MOST_SNR_DB = 1e6, 200
@@ -107,6 +109,7 @@ def _named(row: object, alone: str | None) -> object:
     if not isinstance(row, Mapping):
         return row
     plain = {str(key).strip().lower(): value for key, value in row.items()}
+    plain |= {key: plain[key]["path"] for key in _AUDIO if isinstance(plain.get(key), Mapping) and "path" in plain[key]}
     is_piece = alone is not None and _first(plain, _AUDIO) is None and any(key in plain for key in _START)
     return {**plain, "audio": alone} if is_piece else plain
 
@@ -136,7 +139,9 @@ def _rows_of(value: object) -> Iterator[object]:
     elif label_studio.is_task(value):
         yield from label_studio.rows(value)
     elif label_studio.is_flat_task(value):
-        yield label_studio.flat_row(value)
+        yield from label_studio.flat_rows(value)
+    elif isinstance(value, Mapping) and (wrapped := [value[key] for key in _WRAPPERS if isinstance(value.get(key), list)]):
+        yield from _rows_of(wrapped[0])
     elif isinstance(value, Mapping) and isinstance(value.get("segments"), list):
         above = {key: v for key, v in value.items() if key not in ("segments", *_TEXT)}
         for segment in value["segments"]:

@@ -10,8 +10,15 @@ from pathlib import Path
 
 from attune.records import Rejection
 
-AUDIO = frozenset([".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff"])
+AUDIO = frozenset(
+    [
+        ".wav", ".w64", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".mp4", ".mov", ".webm", ".mka", ".mkv",
+        ".aac", ".aif", ".aiff", ".caf", ".au", ".amr", ".3gp", ".wma",
+    ]
+)  # fmt: skip
 """Endings of files that should be sound."""
+ADDED_FOLDER = "added"
+"""`attune data add` puts what comes in into folders below this one; their names are nobody's."""
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 """What Label Studio puts before the name of an uploaded file."""
 

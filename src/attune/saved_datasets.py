@@ -1,7 +1,7 @@
 """Datasets that Hugging Face's `Dataset.save_to_disk` wrote: Arrow files whose rows hold the encoded sound itself.
 
 The sound of each row is laid into the work cache as a file of its own, so that it is then a recording like any other; it
-is named `folder/data-00000-of-00001.arrow/ROW/NAME`. See https://huggingface.co/docs/datasets/about_arrow.
+is named `folder/rows.arrow/DIGEST/NAME`, which stays when the dataset is saved again with more rows. See https://huggingface.co/docs/datasets/about_arrow.
 """
 
 import json
@@ -19,6 +19,7 @@ from attune.soundcache import SoundCache
 
 SUFFIX = ".arrow"
 _STATE = "state.json"
+_ROWS = f"rows{SUFFIX}"
 _ROWS_AT_ONCE = 16
 
 
@@ -46,9 +47,11 @@ def unpack(path: Path, source: str, raw: Path, packed: SoundCache) -> Unpacked |
             if column is None:
                 why = f"holds no column of encoded sound; its columns are {', '.join(reader.schema.names)}"
                 return Unpacked(rejected=[Rejection(source, "no_sound_column", why)])
+            names = _class_names(reader.schema)
             for rows in _rows(reader, column):
                 for row in rows:
-                    _take(row, column, f"{source}:{number}", raw, packed, found)
+                    told = {key: _labelled(value, names.get(key, [])) for key, value in row.items()}
+                    _take(told, column, f"{source}:{number}", raw, packed, found)
                     number += 1
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -75,11 +78,27 @@ def _sound_column(schema: pa.Schema) -> str | None:
 
 def _kind(schema: pa.Schema, column: str) -> str | None:
     """What its maker declared the column to be, such as Audio or Image."""
+    declared = _declared(schema).get(column)
+    return str(declared["_type"]) if isinstance(declared, dict) and "_type" in declared else None
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names that the numbers of a column stand for, of columns that are class labels."""
+    named = {column: told.get("names") for column, told in _declared(schema).items() if isinstance(told, dict)}
+    return {column: list(map(str, names)) for column, names in named.items() if isinstance(names, list)}
+
+
+def _declared(schema: pa.Schema) -> dict[str, Any]:
+    """What the dataset's maker said of each column."""
     try:
-        declared = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]["_type"]
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (ValueError, KeyError, TypeError):
-        return None
-    return str(declared)
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _labelled(value: Any, names: list[str]) -> Any:
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
 
 def _rows(reader: pa.RecordBatchReader, sound: str) -> Iterator[list[dict[str, Any]]]:
@@ -103,15 +122,14 @@ def _take(row: dict[str, Any], column: str, where: str, raw: Path, packed: Sound
     if not content and not name:
         found.rejected.append(Rejection(where, "missing_audio", "holds no sound and names no file"))
         return
-    file, number = where.rsplit(":", 1)
-    row["audio"] = f"{PurePosixPath(file).name}/{number}/{PurePosixPath(name or 'sound').name}" if content else name
+    digest = sha256(content).hexdigest() if content else ""
+    row["audio"] = f"{_ROWS}/{digest[:16]}/{PurePosixPath(name or 'sound').name}" if content else name
     read = manifests.read_row(row, where, raw)
     if isinstance(read, Rejection):
         found.rejected.append(read)
         return
     found.entries.append(read)
     if content:
-        digest = sha256(content).hexdigest()
         if digest not in packed:
             packed.put(digest, content)
         found.files[read.source] = packed.path(digest)

@@ -1,9 +1,11 @@
 """Rows of CSV and TSV texts, such that a fault costs its own line and nothing else."""
 
 import csv
+import re
 from collections.abc import Iterator
 
 _MOST_FIELD_BYTES = 1 << 20
+_SOUND_FILE = re.compile(r"\.(?:wav|flac|mp3|ogg|opus|m4a|webm)$", re.IGNORECASE)
 
 
 def csv_rows(text: str) -> Iterator[tuple[int, object]]:
@@ -12,9 +14,9 @@ def csv_rows(text: str) -> Iterator[tuple[int, object]]:
     A row with a fault costs that one line: a quotation mark that is never closed does not swallow what follows.
     """
     lines = text.split("\n")
-    delimiter = max(",;\t|", key=lines[0].count)
+    position, header = _preamble(lines), list[str]()
+    delimiter = max(",;\t|", key=lines[position].count)
     csv.field_size_limit(_MOST_FIELD_BYTES)
-    position, header = 0, list[str]()
     while position < len(lines):
         begin = position
         try:
@@ -24,13 +26,22 @@ def csv_rows(text: str) -> Iterator[tuple[int, object]]:
             yield position, str(error)
             continue
         position = begin + used
-        if not header:
+        if not header and any(map(_SOUND_FILE.search, fields)):
+            yield position, "names a sound file where the names of the columns should stand"
+            header = fields
+        elif not header:
             header = fields
         elif fields and len(fields) != len(header):
             position = begin + 1
             yield position, "has another number of columns than the header"
         elif fields:
             yield position, dict(zip(header, fields, strict=True))
+
+
+def _preamble(lines: list[str]) -> int:
+    """How many lines stand before the header: comments, and Excel's `sep=;`."""
+    before = (number for number, line in enumerate(lines) if not (line.startswith("#") or line.lower().startswith("sep=")))
+    return min(next(before, 0), len(lines) - 1)
 
 
 def _csv_row(lines: list[str], begin: int, delimiter: str, wanted: int) -> tuple[list[str], int]:
@@ -46,5 +57,5 @@ def _csv_row(lines: list[str], begin: int, delimiter: str, wanted: int) -> tuple
         quoted = [len(f) > 1 and f[0] == f[-1] == '"' for f in fields]
         return [f[1:-1].replace('""', '"') if q else f for f, q in zip(fields, quoted, strict=True)], 1
     rest = (f"{lines[number]}\n" for number in range(begin, len(lines)))
-    reader = csv.reader(rest, delimiter=delimiter, strict=True)
+    reader = csv.reader(rest, delimiter=delimiter, strict=True, skipinitialspace=True)
     return next(reader), reader.line_num

@@ -233,3 +233,18 @@ def test_what_stands_before_the_fault_is_given_before_it_is_told(tmp_path: Path)
     assert next(blocks).size
     with pytest.raises(UnusableAudio, match="truncated"):
         list(blocks)
+
+
+def test_channels_that_cancel_out_are_not_silence(tmp_path: Path) -> None:
+    tone = (0.3 * np.sin(np.arange(16_000) / 5)).astype(np.float32)
+    for name, channels in (("a.wav", [tone, -tone]), ("b.wav", [tone, tone]), ("c.wav", [tone, 0 * tone])):
+        soundfile.write(tmp_path / name, np.stack(channels, axis=1), 16_000)
+    levels = [float(np.sqrt(np.mean(np.square(read_audio(tmp_path / name))))) for name in ("a.wav", "b.wav", "c.wav")]
+    assert levels == pytest.approx([0.212, 0.212, 0.106], abs=0.002)
+
+
+@pytest.mark.parametrize("name", ["x.caf", "x.au", "x.w64"])
+def test_less_common_containers_are_read(tmp_path: Path, name: str) -> None:
+    tone = (0.3 * np.sin(np.arange(16_000) / 5)).astype(np.float32)
+    soundfile.write(tmp_path / name, tone, 16_000)
+    assert np.allclose(read_audio(tmp_path / name), tone, atol=1e-3)

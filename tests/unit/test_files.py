@@ -1,6 +1,9 @@
 """Files are whole or not there, and records come back as they went."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,12 @@ def test_a_line_that_does_not_fit_is_named_by_its_number(tmp_path: Path, line: s
 def test_a_missing_list_says_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dvc repro"):
         read_jsonl(tmp_path / "r.jsonl", Rejection)
+
+
+def test_what_a_dead_process_left_is_cleared_and_another_writer_is_left_alone(tmp_path: Path) -> None:
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    for owner in (dead.stdout.strip(), str(os.getppid())):
+        (tmp_path / f".out.{owner}.draft").mkdir()
+    with whole_folder(tmp_path / "out") as draft:
+        (draft / "new").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".out.{os.getppid()}.draft", "out"]

@@ -150,11 +150,11 @@ def test_the_figures_add_up(raw: Path) -> None:
     (raw / "clean/anna/bad.wav").touch()
     (raw / "notes.md").touch()
     figures = metrics(prepare(raw))
-    assert (figures["recordings"], figures["utterances"], figures["rejected"], figures["ignored_files"]) == (10, 9, 1, 1)
+    assert (figures["recordings"], figures["utterances"], figures["rejected"], figures["ignored_files"]) == (10, 9, 2, 1)
     assert figures["with_reference"] == figures["empty_transcripts"] == 1
     assert sum(figures[side]["utterances"] for side in ("train", "validation", "test")) == 9
     assert figures["clean"]["utterances"] + figures["noisy"]["utterances"] == 9
-    assert figures["rejected_for"] == {"empty_file": 1}
+    assert figures["rejected_for"] == {"empty_file": 1, "empty_transcript": 1}
     assert figures["speaker_from"] == {"folder": 9}
     assert any("people unlike them" in warning for warning in figures["warnings"])
 
@@ -466,3 +466,20 @@ def test_the_middle_of_a_recording_of_any_length_is_found(raw: Path) -> None:
     (found,) = (u for u in prepare(raw, cut_centre=True).utterances if u.speaker == "dora")
     kept = Sounds(raw.parent / "prepared")[found.id]
     assert np.allclose(kept, marked[20 * RATE : 21 * RATE], atol=1e-3)
+
+
+def test_unusable_files_of_tested_speakers_cost_only_themselves(raw: Path) -> None:
+    record(raw / "test/tess/0.wav", tone(700))
+    (raw / "test/zed").mkdir()
+    (raw / "test/zed/broken.wav").write_text("no sound")
+    assert {u.speaker for u in prepare(raw).utterances if u.split == "test"} == {"tess"}
+    assert rejected(raw) == {"test/zed/broken.wav": "not_audio"}
+
+
+def test_the_detail_of_a_rejection_names_no_other_file_of_the_same_content(raw: Path) -> None:
+    for name in ("clean/anna/spoilt.mp3", "clean/ben/worse.mp3"):
+        (raw / name).write_bytes(b"no sound" * 50)
+        prepare(raw)
+    details = [r.detail for r in read_rejected(raw.parent / "prepared")]
+    assert len(details) == 2
+    assert not any(str(raw) in detail or "spoilt" in detail for detail in details)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from attune.label_studio import flat_row, is_flat_task, is_task, local_name, rows
+from attune.label_studio import flat_rows, is_flat_task, is_task, local_name, rows
 
 
 def task(*results: dict[str, Any], audio: str = "/data/upload/3/1a2b3c4d-visit.wav", **annotation: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_the_annotation_changed_last_counts_and_cancelled_ones_do_not() -> None:
 def test_a_flat_export_has_its_columns_already(said: object) -> None:
     flat = {"audio": "/data/upload/3/1a2b3c4d-visit.wav", "id": 7, "transcription": said, "annotator": 1, "annotation_id": 9}
     assert is_flat_task(flat)
-    row = flat_row(flat)
+    row = next(flat_rows(flat))
     assert (row["audio"], row["transcription"]) == ("visit.wav", "good morning")
     assert not is_flat_task({"audio": "a.wav", "text": "hello"})
 
@@ -68,3 +68,17 @@ def test_other_objects_are_no_tasks(value: object) -> None:
 )
 def test_addresses_mean_local_files(address: str, name: str) -> None:
     assert local_name(address) == name
+
+
+def test_regions_of_a_json_min_export_are_pieces() -> None:
+    spans = [{"start": n, "end": n + 1, "labels": [f"Speaker {n}"]} for n in range(2)]
+    task = {"audio": "/data/upload/1/1a2b3c4d-v.wav", "annotation_id": 1, "label": spans, "transcription": ["one", "two"]}
+    found = [(row["audio"], row["speaker"], row["start"], row["end"], row["text"]) for row in flat_rows(task)]
+    assert found == [("v.wav", "Speaker 0", 0, 1, "one"), ("v.wav", "Speaker 1", 1, 2, "two")]
+    assert {row["speaker"] for row in flat_rows({**task, "speaker": "anna"})} == {"anna"}
+
+
+def test_a_speaker_that_the_task_names_counts_more_than_a_regions_label() -> None:
+    value = {"start": 0, "end": 1, "text": ["hello"], "labels": ["Speech"]}
+    task = {"data": {"audio": "v.wav", "speaker": "anna"}, "annotations": [{"result": [{"id": "r", "value": value}]}]}
+    assert [row["speaker"] for row in rows(task)] == ["anna"]

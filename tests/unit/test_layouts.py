@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from attune import layouts
 from attune.errors import DataError
 from attune.layouts import Inventory, Recording, take_inventory
 
@@ -281,3 +282,44 @@ def test_files_with_the_prefix_of_label_studio_are_found_and_it_names_nobody(tmp
     (tmp_path / "list.csv").write_text("audio,text\nx.wav,hello\n")
     recording = only(take_inventory(tmp_path))
     assert (recording.reference, recording.speaker_from) == ("hello", "recording")
+
+
+def test_recordings_that_are_added_do_not_take_names_from_rows_that_meant_others(tmp_path: Path) -> None:
+    make(tmp_path, "audio/v0.wav", "added/may/zoe/v0.wav", "added/june/list.csv", "added/june/deep/v0.wav")
+    (tmp_path / "min.csv").write_text("audio,text,speaker\n/elsewhere/v0.wav,old,anna\n")
+    (tmp_path / "added/june/list.csv").write_text("audio,text,speaker\n/elsewhere/v0.wav,new,june\n")
+    found = take_inventory(tmp_path)
+    assert {r.source: (r.reference, r.speaker) for r in found.recordings} == {
+        "audio/v0.wav": ("old", "anna"),
+        "added/may/zoe/v0.wav": (None, "zoe"),
+        "added/june/deep/v0.wav": ("new", "june"),
+    }
+    assert found.rejected == ()
+
+
+def test_a_name_of_several_files_is_told_to_be_so(tmp_path: Path) -> None:
+    make(tmp_path, "a/v0.wav", "b/v0.wav")
+    (tmp_path / "list.csv").write_text("audio,text\n/elsewhere/v0.wav,hello\n")
+    (fault,) = take_inventory(tmp_path).rejected
+    assert fault.detail == "names 'v0.wav', which is the name of 2 files, first a/v0.wav; give its path"
+
+
+def test_a_folder_that_holds_all_recordings_and_their_list_is_nobodys(tmp_path: Path) -> None:
+    make(tmp_path, "corpus/x1.wav", "corpus/x2.wav", "corpus/anna/y.wav")
+    (tmp_path / "corpus/metadata.csv").write_text("audio_path,transcript,session\nx1.wav,hello,monday\nx2.wav,hi,tuesday\n")
+    assert {r.source: (r.speaker, r.speaker_from) for r in take_inventory(tmp_path).recordings} == {
+        "corpus/x1.wav": ("monday", "session"),
+        "corpus/x2.wav": ("tuesday", "session"),
+        "corpus/anna/y.wav": ("anna", "folder"),
+    }
+
+
+def test_what_is_added_is_not_tested_on_because_of_the_name_it_was_added_by(tmp_path: Path) -> None:
+    make(tmp_path, "added/test/anna/x.wav", "added/more/test/ben/x.wav")
+    assert {r.speaker: layouts.tested(r) for r in take_inventory(tmp_path).recordings} == {"anna": False, "ben": True}
+
+
+@pytest.mark.parametrize("name", ["corpus.parquet", "list.xlsx"])
+def test_tables_of_other_kinds_are_told_of(tmp_path: Path, name: str) -> None:
+    make(tmp_path, "anna/x.wav", name)
+    assert reasons(take_inventory(tmp_path)) == {name: "unknown_list"}

@@ -206,3 +206,25 @@ def test_a_noise_that_cannot_be_is_a_fault_of_its_row(tmp_path: Path, snr: str) 
 def test_an_absolute_path_of_another_machine_means_the_file_of_that_name(tmp_path: Path) -> None:
     ((entry,), _) = read(tmp_path, "m.csv", "audio_filepath,text\n/data/old/x.wav,hello\n")
     assert entry.source == "x.wav"
+
+
+@pytest.mark.parametrize("before", ["sep=;\n", "# made by hand\n# in May\n"])
+def test_what_stands_before_the_header_of_a_table_is_passed_over(tmp_path: Path, before: str) -> None:
+    entries, rejected = read(tmp_path, "metadata.csv", before + 'audio;text\na.wav; "hello; there"\n')
+    assert [(e.source, e.text) for e in entries] == [("a.wav", "hello; there")]
+    assert rejected == []
+
+
+def test_each_row_of_a_table_without_a_header_is_named(tmp_path: Path) -> None:
+    entries, rejected = read(tmp_path, "metadata.csv", "a.wav,hello\nb.wav,there\n")
+    assert entries == []
+    assert [r.source for r in rejected] == ["metadata.csv:1", "metadata.csv:2"]
+    assert "names of the columns" in rejected[0].detail
+
+
+def test_rows_may_be_wrapped_and_name_their_file_as_hugging_face_does(tmp_path: Path) -> None:
+    row = {"audio": {"path": "a.wav", "bytes": None}, "text": "hello"}
+    for content in ({"data": [row]}, [row]):
+        entries, rejected = read(tmp_path, "x.json", json.dumps(content))
+        assert [(e.source, e.text) for e in entries] == [("a.wav", "hello")]
+        assert rejected == []

@@ -2,6 +2,7 @@
 
 import io
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,11 @@ def test_each_row_is_a_recording(tmp_path: Path) -> None:
     save(tmp_path / "raw" / "clean" / "saved", rows)
     found = inventory(tmp_path)
     assert found.rejected == ()
-    assert [r.source for r in found.recordings] == [f"clean/saved/data-00000-of-00001.arrow/{n}/x.flac" for n in range(8)]
-    for number, recording in enumerate(found.recordings):
+    digests = [sha256(encoded(100 + n)).hexdigest()[:16] for n in range(8)]
+    by_source = {r.source: r for r in found.recordings}
+    assert set(by_source) == {f"clean/saved/rows.arrow/{digest}/x.flac" for digest in digests}
+    for number, digest in enumerate(digests):
+        recording = by_source[f"clean/saved/rows.arrow/{digest}/x.flac"]
         assert recording.path.read_bytes() == encoded(100 + number)
         assert (recording.reference, recording.speaker, recording.condition) == (f"text {number}", str(number % 2), "clean")
         assert dict(recording.tags) == {"accent": "scots"}
@@ -127,5 +131,29 @@ def test_pictures_are_not_taken_for_sound(tmp_path: Path) -> None:
         with pa.OSFile(str(tmp_path / "raw" / name / "x.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
             writer.write_table(table)
     found = inventory(tmp_path)
-    assert [r.source for r in found.recordings] == ["both/x.arrow/0/a.flac"]
+    assert [r.source.split("/")[-1] for r in found.recordings] == ["a.flac"]
     assert [(r.source, r.reason) for r in found.rejected] == [("pictures/x.arrow", "no_sound_column")]
+
+
+def test_rows_keep_their_names_when_a_dataset_is_saved_again_with_more_of_them(tmp_path: Path) -> None:
+    rows = [{"audio": {"bytes": encoded(n), "path": "x.flac"}, "text": f"text {n}"} for n in range(6)]
+    save(tmp_path / "raw/mine", rows[:4])
+    before = {(r.source, r.speaker) for r in inventory(tmp_path).recordings}
+    for part in (0, 1):
+        save(tmp_path / "raw/mine", rows[5 - 3 * part :: -1][:3], f"data-0000{part}-of-00002.arrow")
+    (tmp_path / "raw/mine/data-00000-of-00001.arrow").unlink()
+    (tmp_path / "raw/mine/state.json").unlink()
+    after = {(r.source, r.speaker) for r in inventory(tmp_path).recordings}
+    assert len(before) == 4
+    assert len(after) == 6
+    assert before < after
+
+
+def test_class_labels_are_read_as_their_names(tmp_path: Path) -> None:
+    table = pa.table({"audio": pa.array([{"bytes": encoded(n), "path": "x.flac"} for n in range(2)], SOUND), "speaker": [1, 0]})
+    features = {"audio": {"_type": "Audio"}, "speaker": {"names": ["anna", "ben"], "_type": "ClassLabel"}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    (tmp_path / "raw").mkdir()
+    with pa.OSFile(str(tmp_path / "raw/x.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    assert {r.speaker for r in inventory(tmp_path).recordings} == {"anna", "ben"}

@@ -80,6 +80,7 @@ def finetune(
     learnable, dropped = _learnable(train, family)
     if not learnable:
         raise TrainingError(f"none of the {len(train)} selected utterances can be trained on: {dropped}")
+    validation = sorted(validation, key=lambda example: example.id)[: params.validation_utterances]  # ids are hashes
     _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
     model = _adapted(checkpoint.model, family, params)
     home = work / _fingerprint(checkpoint, learnable, validation, params, language, device)

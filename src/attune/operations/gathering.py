@@ -11,13 +11,15 @@ from pathlib import Path
 from attune.clips import make_clips
 from attune.errors import DataError
 from attune.intake import plan_corpus
-from attune.layouts import ADDED_FOLDER, take_inventory
+from attune.layouts import take_inventory
 from attune.params import SplitParams
 from attune.progress import track
-from attune.raw_files import walk
+from attune.raw_files import ADDED_FOLDER, walk
 from attune.records import Rejection
 from attune.soundcache import SoundCache
 from attune.workcache import WorkCache
+
+_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,15 @@ class Added:
     new: tuple[str, ...]
     known: tuple[str, ...]
     """Were there already, with the same content."""
-    refused: tuple[str, ...]
-    """Would have overwritten another file, or cannot be read."""
+    refused: tuple[tuple[str, str], ...]
+    """With the reason why."""
 
     def sentence(self, raw: Path) -> str:
         """One line for people."""
-        said = f"{len(self.new)} new file(s) in {raw}, {len(self.known)} were there already"
-        return f"{said}, {len(self.refused)} refused" if self.refused else f"{said}."
+        names = ", ".join(self.new[:_NAMED]) + (f" and {len(self.new) - _NAMED} more" if len(self.new) > _NAMED else "")
+        said = f"{len(self.new)} new file(s) in {raw}" + (f" ({names})" if names else "")
+        refused = f", {len(self.refused)} refused" if self.refused else ""
+        return f"{said}, {len(self.known)} were there already{refused}."
 
 
 def add(folder: Path, raw: Path, *, link: bool) -> Added:
@@ -50,10 +54,14 @@ def add(folder: Path, raw: Path, *, link: bool) -> Added:
     if not names:
         raise DataError(f"{folder} has no files")
     target = raw / ADDED_FOLDER / (inside.name.lstrip(".") or "recordings")
-    found = {"new": list[str](), "known": list[str](), "refused": [f.source for f in faults]}
+    new, known, refused = list[str](), list[str](), [(fault.source, fault.detail) for fault in faults]
     for name in track(iter(names), f"adding {folder}", len(names)):
-        found[_bring(folder / name, target / name, link=link)].append(name)
-    return Added(tuple(found["new"]), tuple(found["known"]), tuple(found["refused"]))
+        why = _bring(folder / name, target / name, link=link)
+        if why:
+            refused.append((name, why))
+        else:
+            (known if why is None else new).append(name)
+    return Added(tuple(new), tuple(known), tuple(refused))
 
 
 def check(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> tuple[list[str], DataError | None]:
@@ -84,13 +92,22 @@ def _summary(found: Sequence[tuple[float, str, str | None]], rejected: Sequence[
     ]
 
 
-def _bring(source: Path, target: Path, *, link: bool) -> str:
-    if target.exists():
-        return "known" if target.is_file() and filecmp.cmp(source, target, shallow=False) else "refused"
+def _bring(source: Path, target: Path, *, link: bool) -> str | None:
+    """Why it cannot be brought; empty where it was, None where it is there already. Raises OSError, as for a full disk."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        return _brought(source, target, link=link)
     except (FileExistsError, NotADirectoryError):
-        return "refused"  # a file stands where a folder would have to
+        return "something else of that name is there already"
+    except PermissionError as error:
+        return f"cannot be copied: {error.strerror}"
+
+
+def _brought(source: Path, target: Path, *, link: bool) -> str | None:
+    if target.is_file() and filecmp.cmp(source, target, shallow=False):
+        return None
+    if target.exists():
+        raise FileExistsError
+    target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
     try:
         if link:
@@ -98,11 +115,9 @@ def _bring(source: Path, target: Path, *, link: bool) -> str:
         else:
             shutil.copy2(source, draft)
         os.link(draft, target)  # unlike a rename, never onto a file that has come to be there
-    except FileExistsError:
-        return "refused"
     finally:
         draft.unlink(missing_ok=True)
-    return "new"
+    return ""
 
 
 def _link(source: Path, draft: Path) -> None:

@@ -44,6 +44,7 @@ def params(**changes: Any) -> TrainParams:
         "weight_decay": 0.0,
         "evaluations_per_epoch": 1,
         "patience": 100,
+        "validation_utterances": 1000,
         "augmentation": {"speed": 0.0, "equalizer_db": 0.0, "noise_snr_db": None},
         "precision": "float32",
         "seed": 1,

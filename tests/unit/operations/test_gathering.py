@@ -43,7 +43,7 @@ def test_a_file_that_is_there_is_never_overwritten(folder: Path, tmp_path: Path)
     (tmp_path / "raw/added/new/ben").mkdir(parents=True)
     (tmp_path / "raw/added/new/ben/b.wav").write_text("older")
     added = add(folder, tmp_path / "raw", link=False)
-    assert added.refused == ("ben/b.wav",)
+    assert [name for name, _ in added.refused] == ["ben/b.wav"]
     assert (tmp_path / "raw/added/new/ben/b.wav").read_text() == "older"
     assert "1 refused" in added.sentence(tmp_path / "raw")
 
@@ -97,7 +97,14 @@ def test_the_commands_say_what_came_in(folder: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("ATTUNE_CACHE", str(tmp_path / "cache"))
     write_params(tmp_path / "params.yaml")
     said = CliRunner().invoke(main, ["data", "add", str(folder)])
-    assert (said.exit_code, said.stdout.strip()) == (0, "3 new file(s) in data/raw, 0 were there already.")
+    assert (said.exit_code, said.stdout.strip()) == (
+        0,
+        "3 new file(s) in data/raw (anna/a.txt, anna/a.wav, ben/b.wav), 0 were there already.",
+    )
+    (folder / "ben/b.wav").write_text("other")
+    again = CliRunner().invoke(main, ["data", "add", str(folder)])
+    assert again.exit_code != 0
+    assert "ben/b.wav: refused; something else of that name is there already" in again.stderr
     checked = CliRunner().invoke(main, ["data", "check"])
     assert checked.exit_code == 2, checked.output
     assert "none of the 2 recordings in data/raw is usable" in checked.output
