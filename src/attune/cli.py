@@ -121,7 +121,7 @@ def demo() -> None:
 @click.option("--if-empty", is_flag=True, help="Do nothing when the folder already holds something.")
 @click.option("--speakers", type=click.IntRange(2, 18), default=18, show_default=True)
 @click.option("--clean", "clean_each", type=click.IntRange(min=1), default=30, show_default=True, help="Per speaker.")
-@click.option("--noisy", "noisy_each", type=click.IntRange(min=1), default=105, show_default=True, help="Per speaker.")
+@click.option("--noisy", "noisy_each", type=click.IntRange(min=1), default=120, show_default=True, help="Per speaker.")
 @click.option("--seed", type=int, default=7, show_default=True)
 @_PARAMS
 def corpus(if_empty: bool, speakers: int, clean_each: int, noisy_each: int, seed: int, params_file: Path) -> None:
