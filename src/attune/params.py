@@ -180,7 +180,7 @@ class TrainParams(_Section):
     accumulation: Positive
     warmup_share: Annotated[float, Field(ge=0, le=0.9)]
     weight_decay: Share
-    evaluations_per_epoch: Annotated[int, Field(ge=1, le=100)]
+    evaluations_per_epoch: Annotated[float, Field(gt=0, le=100)]
     validation_utterances: Positive
     patience: Annotated[int, Field(ge=1, le=1000)]
     augmentation: AugmentationParams

@@ -126,7 +126,8 @@ def arguments(params: TrainParams, home: Path, examples: int, validated: bool, d
     """The Trainer's settings for this many examples; checkpoints go to `home`. Raises TrainingError for float16 on a CPU."""
     precision = precision_of(params, device)
     steps_per_epoch = max(1, math.ceil(examples / (params.batch_size * params.accumulation)))
-    every = max(1, math.ceil(steps_per_epoch / params.evaluations_per_epoch))
+    evaluations = max(1, round(params.epochs * params.evaluations_per_epoch))
+    every = max(1, steps_per_epoch * params.epochs // evaluations)
     return TrainingArguments(
         output_dir=str(home),
         num_train_epochs=params.epochs,
