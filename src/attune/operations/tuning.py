@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from attune.checkpoints import TrainingRecord, load_checkpoint, write_training_record
 from attune.dataset import Sounds, read_utterances
-from attune.devices import choose_device
+from attune.devices import choose_device, reuse_freed_memory
 from attune.files import read_jsonl
 from attune.finetuning.families import Example
 from attune.finetuning.training import TrainingReport, finetune
@@ -46,6 +46,7 @@ def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Pat
 
     Raises ModelError where the base cannot be opened, TrainingError where it cannot learn from these utterances.
     """
+    reuse_freed_memory()
     model = params.model
     lengths = {u.id: u.duration_s for u in read_utterances(prepared)}
     train, validation = (read_jsonl(selected / f"{side}.jsonl", Selection) for side in ("train", "validation"))

@@ -1,0 +1,29 @@
+"""Memory that is freed is handed out again, and nothing else changes."""
+
+import subprocess
+import sys
+
+import pytest
+
+_GROWS = """
+import resource, numpy
+from attune.devices import reuse_freed_memory
+if {reused}:
+    reuse_freed_memory()
+for _ in range(3):
+    numpy.ones(1 << 20)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    numpy.ones(1 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a matter of glibc")
+def test_blocks_that_were_freed_cost_no_page_faults_again() -> None:
+    faults = {
+        reused: int(subprocess.run([sys.executable, "-c", _GROWS.format(reused=reused)], capture_output=True, check=True).stdout)
+        for reused in (False, True)
+    }
+    assert faults[True] < 2000
+    assert faults[True] <= faults[False]
