@@ -26,7 +26,6 @@ FOR_RECORDINGS = {
     "replay_share: 0.5 ": "replay_share: 1.0 ",
     "method: lora ": "method: full ",
     "full: 3.0e-5 ": "full: 2.0e-4 ",
-    "epochs: 8 ": "epochs: 6 ",
     "speed: 0.1 ": "speed: 0.2 ",
     "equalizer_db: 0.0 ": "equalizer_db: 15.0 ",
     "noise_snr_db: null": "noise_snr_db: [5, 30]",
