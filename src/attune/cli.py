@@ -112,6 +112,39 @@ def check_data(params_file: Path) -> None:
         raise fault
 
 
+@main.group(invoke_without_command=True)
+@click.pass_context
+def cache(context: click.Context) -> None:
+    """What was computed once and is not again, of all projects on this machine: how much of it there is. It may always go."""
+    if context.invoked_subcommand is None:
+        from attune.operations.caching import parts
+        from attune.workcache import default_cache_folder
+
+        click.echo(f"work cache in {default_cache_folder()}")
+        for part in parts():
+            click.echo(f"  {part.name:18}{part.things:9d}{part.bytes / 1e6:12.1f} MB")
+
+
+@cache.command("prune")
+@click.option("--days", type=click.FloatRange(min=0), default=30, show_default=True, help="What was not used for so long goes.")
+def prune_cache(days: float) -> None:
+    """Frees disk space."""
+    from attune.operations.caching import prune
+
+    click.echo(f"{prune(days) / 1e6:.1f} MB set free")
+
+
+@cache.command("verify")
+def verify_cache() -> None:
+    """Reads everything that is kept, and removes what is damaged."""
+    from attune.operations.caching import verify
+
+    damaged = verify()
+    for name in damaged:
+        click.echo(one_line(f"{name}: damaged; removed"))
+    click.echo(f"{len(damaged)} damaged; they are made anew when they are wanted" if damaged else "nothing is damaged")
+
+
 @main.group()
 def demo() -> None:
     """The embedded default: a corpus to try Attune on, and the two tiny models that ship with it."""

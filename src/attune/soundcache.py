@@ -17,8 +17,11 @@ class SoundCache:
         self._folder = folder or default_cache_folder() / "sounds"
 
     def __contains__(self, digest: str) -> bool:
+        """Whether it is there; who asks is going to use it, which is remembered for `attune cache prune`."""
+        path = self.path(digest)
         try:
-            return self.path(digest).stat().st_size > 0
+            os.utime(path)
+            return path.stat().st_size > 0
         except OSError:
             return False
 
@@ -42,6 +45,11 @@ class SoundCache:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 Path(draft).unlink()
+
+    @staticmethod
+    def digest_of_path(path: Path) -> str:
+        """The digest that the file at `path` stands for."""
+        return path.parent.name + path.stem
 
     def path(self, digest: str) -> Path:
         """Where it stands, or would."""

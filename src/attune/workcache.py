@@ -47,6 +47,27 @@ class WorkCache:
         """Keeps all of `values`, by key, or none of them; on return a kill cannot lose them."""
         self._trying(lambda: self._store(values))
 
+    def count(self) -> int:
+        """How many results it holds."""
+        return len(self._cache)
+
+    def forget_before(self, seconds: float) -> None:
+        """Removes results that were put before that time, in seconds of the epoch, and gives their space back to the disk."""
+        self._cache._sql("DELETE FROM Cache WHERE store_time <= ?", (seconds,))
+        self._cache._sql("VACUUM")
+
+    def drop_unreadable(self) -> list[str]:
+        """Removes results that cannot be read any more; their keys."""
+        damaged = []
+        for key in list(self._cache):
+            try:
+                self._cache.get(key)
+            except (ValueError, zlib.error, OSError):  # noqa: PERF203
+                damaged.append(str(key))
+        for key in damaged:
+            self._cache.delete(key)
+        return damaged
+
     def close(self) -> None:
         self._cache.close()
 

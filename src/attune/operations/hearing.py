@@ -1,5 +1,6 @@
 """One model over a corpus as `params.model` asks: what the baseline, the evaluation and the release have in common."""
 
+import os
 import resource
 import shutil
 import sys
@@ -8,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from attune.checkpoints import Outline, load_checkpoint, outline
+from attune.checkpoints import Outline, files_digest, load_checkpoint, outline
 from attune.dataset import Sounds
 from attune.devices import choose_device, choose_dtype
 from attune.errors import ModelError
 from attune.export.conversion import CARD, convert, refusal
+from attune.files import write_text
+from attune.operations.caching import CONVERTED, sum_of
 from attune.operations.choosing import Choice, Clips, Way, choose
 from attune.params import Engine, ModelParams, Params
 from attune.recognizers.protocol import Recognizer
@@ -108,13 +111,15 @@ def _converted(name: str, params: ModelParams) -> Path:
     import ctranslate2
 
     key = digest_of("float32", _outline(name, params).digest, ctranslate2.__version__)
-    folder = default_cache_folder() / "converted" / key
+    folder = default_cache_folder() / CONVERTED / key
     if (folder / CARD).is_file():
+        os.utime(folder)  # used again: see `attune cache prune`
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", ignore_cleanup_errors=True) as draft:
         made = Path(draft) / key
         convert(load_checkpoint(name, _revision(name, params)), name, "float32", made)
+        write_text(sum_of(folder), files_digest(made))
         try:
             made.rename(folder)
         except OSError:

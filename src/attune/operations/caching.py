@@ -1,0 +1,116 @@
+"""The work cache as its owner sees it: how much it holds, what may go, and whether what it holds is still whole.
+
+It has three parts: results (one SQLite file), encoded sounds, and models converted for recognition. All can be made anew.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from attune.audio import sound_digest
+from attune.checkpoints import files_digest
+from attune.dataset import decode_flac
+from attune.progress import track
+from attune.soundcache import SoundCache
+from attune.workcache import WorkCache, default_cache_folder
+
+CONVERTED = "converted"
+_SUM = ".sha256"
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the cache: how many things are in it, and how much space they take on disk."""
+
+    name: str
+    things: int
+    bytes: int
+
+
+def parts(folder: Path | None = None) -> list[Part]:
+    """The parts of the cache in `folder`, or in the default one."""
+    home = folder or default_cache_folder()
+    sounds = list(_sounds(home))
+    models = [(path, _size(path)) for path in _models(home)]
+    results = WorkCache(home)
+    count = results.count()
+    results.close()
+    database = sum(path.stat().st_size for path in home.glob("cache.db*"))
+    return [
+        Part("results", count, database),
+        Part("sounds", len(sounds), sum(path.stat().st_size for path in sounds)),
+        Part("converted models", len(models), sum(size for _, size in models)),
+    ]
+
+
+def prune(days: float, folder: Path | None = None) -> int:
+    """Removes sounds and converted models that were not used for so many days, and results made before; the bytes set free."""
+    home, latest_s = folder or default_cache_folder(), time.time() - days * _DAY_S
+    before = sum(part.bytes for part in parts(home))
+    for sound in _sounds(home):
+        if sound.stat().st_mtime <= latest_s:
+            sound.unlink(missing_ok=True)
+    for model in _models(home):
+        if model.stat().st_mtime <= latest_s:
+            _drop_model(model)
+    results = WorkCache(home)
+    results.forget_before(latest_s)
+    results.close()
+    return before - sum(part.bytes for part in parts(home))
+
+
+def verify(folder: Path | None = None) -> list[str]:
+    """What is damaged, as paths below the cache; it is removed, so that it is made anew when it is wanted."""
+    home = folder or default_cache_folder()
+    damaged = []
+    sounds = list(_sounds(home))
+    for sound in track(iter(sounds), "verifying", len(sounds)):
+        if not _is_whole(sound):
+            sound.unlink(missing_ok=True)
+            damaged.append(sound)
+    for model in _models(home):
+        if not sum_of(model).is_file() or sum_of(model).read_text(encoding="utf-8") != files_digest(model):
+            _drop_model(model)
+            damaged.append(model)
+    results = WorkCache(home)
+    unreadable = results.drop_unreadable()
+    results.close()
+    return [str(path.relative_to(home)) for path in damaged] + [f"result {key}" for key in unreadable]
+
+
+def sum_of(model: Path) -> Path:
+    """The file beside a converted model that holds its digest."""
+    return model.with_name(model.name + _SUM)
+
+
+def _sounds(home: Path) -> Iterator[Path]:
+    yield from sorted((home / "sounds").glob("*/*.flac"))
+
+
+def _models(home: Path) -> Iterator[Path]:
+    yield from sorted(path for path in (home / CONVERTED).glob("*") if path.is_dir() and not path.name.startswith("."))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _drop_model(model: Path) -> None:
+    shutil.rmtree(model, ignore_errors=True)
+    sum_of(model).unlink(missing_ok=True)
+
+
+def _is_whole(sound: Path) -> bool:
+    """Whether its name is the digest of its content, or of the samples in it."""
+    digest = SoundCache.digest_of_path(sound)
+    content = sound.read_bytes()
+    if sha256(content).hexdigest() == digest:
+        return True
+    try:
+        return sound_digest(decode_flac(content)) == digest
+    except (RuntimeError, ValueError):
+        return False
