@@ -23,7 +23,7 @@ _PLACES: dict[TuningMethod, str] = {"lora": "lora_adapters", "full": "model"}
 """Where below a tuned folder the result of each method lies."""
 TRAINING_RECORD = "training.json"
 """The file in a tuned folder that says what it was made from."""
-_ADAPTER_CONFIG = "adapter_config.json"
+_ADAPTER_CONFIG, _ADAPTERS = "adapter_config.json", "adapter_model.safetensors"
 
 _KNOWN: dict[str, tuple[Family, str, str]] = {
     "whisper": ("whisper", "WhisperForConditionalGeneration", "WhisperProcessor"),
@@ -200,16 +200,39 @@ def _load_base(name: str, folder: Path) -> Checkpoint:
             f"{folder} lacks {len(missing)} weight(s) of {model_class}, first {missing[0]}; it was not trained to write text: "
             "choose a checkpoint fine-tuned for speech recognition"
         )
+    _check_vocabulary(folder, family, processor.tokenizer, model.config)
     model.name_or_path = model.config._name_or_path = name  # else adapters would remember a path of this machine's cache
     return Checkpoint(name, family, model.config, model.eval(), processor, files_digest(folder))
 
 
+def _check_vocabulary(folder: Path, family: Family, tokenizer: Any, config: Any) -> None:
+    """Raises ModelError for a tokenizer of another model, which would write other words, or none for what the model says.
+
+    CTC tokenizers may have marks beyond the model's letters, which it never says.
+    """
+    written = len(tokenizer) if family == "whisper" else tokenizer.vocab_size
+    if written > config.vocab_size:
+        raise ModelError(
+            f"{folder} has a tokenizer of {written} entries and a model of {config.vocab_size}; they are not of one model: "
+            "save the processor that it was trained with beside it"
+        )
+
+
 def _merged(name: str, folder: Path, revision: str | None) -> Checkpoint:
     base = load_checkpoint(*_base_of(folder, revision))
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
 
     with _usable(folder), quietly():
-        model = PeftModel.from_pretrained(base.model, folder).merge_and_unload()
+        adapted = PeftModel.from_pretrained(base.model, folder)
+        with safe_open(folder / _ADAPTERS, "pt") as file:
+            strange = set(file.keys()) ^ set(get_peft_model_state_dict(adapted))
+        if strange:
+            raise ModelError(
+                f"{folder} holds adapters of another model than {base.name}: {len(strange)} of their weights have no place there "
+                f"or are missing, first {min(strange)}; correct base_model_name_or_path in {_ADAPTER_CONFIG}"
+            )
+        model = adapted.merge_and_unload()
     return Checkpoint(name, base.family, base.config, model.eval(), base.processor, _adapted_digest(base.digest, folder))
 
 
@@ -219,7 +242,7 @@ def _base_of(folder: Path, revision: str | None) -> tuple[str, str | None]:
     base_name = config.get("base_model_name_or_path")
     if not base_name:
         raise ModelError(f"{folder / _ADAPTER_CONFIG} does not name its base model (base_model_name_or_path)")
-    if not (folder / "adapter_model.safetensors").is_file():
+    if not (folder / _ADAPTERS).is_file():
         raise ModelError(f"{folder} has no adapter_model.safetensors; adapters in pickle files are refused")
     return str(base_name), config.get("revision") or revision
 

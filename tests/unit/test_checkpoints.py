@@ -6,6 +6,8 @@ import pytest
 import tiny_models
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import WhisperProcessor
 
 from attune.checkpoints import (
     TrainingRecord,
@@ -176,3 +178,21 @@ def test_with_nothing_learnt_the_base_is_the_result(whisper: Path, tmp_path: Pat
 def test_a_folder_that_train_did_not_finish_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has no training\.json"):
         tuned_checkpoint(tmp_path)
+
+
+def test_a_tokenizer_of_another_model_is_refused(whisper: Path, tmp_path: Path) -> None:
+    folder = _copy(whisper, tmp_path)
+    processor = WhisperProcessor.from_pretrained(folder)
+    processor.tokenizer.add_tokens([f"word{n}" for n in range(40)])
+    processor.save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"a tokenizer of \d+ entries and a model of \d+"):
+        load_checkpoint(str(folder), None)
+
+
+def test_adapters_of_another_base_are_refused_and_not_half_applied(adapters: Path, tmp_path: Path) -> None:
+    copied = _copy(adapters, tmp_path)
+    weights = load_file(copied / "adapter_model.safetensors")
+    deeper = {key.replace("layers.0", "layers.7"): value.clone() for key, value in weights.items()}
+    save_file({**weights, **deeper}, copied / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match="adapters of another model than"):
+        load_checkpoint(str(copied), None)

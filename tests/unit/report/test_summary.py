@@ -134,7 +134,7 @@ def test_nothing_to_train_says_so_and_shows_the_base_model_only() -> None:
 def test_next_steps_are_commands() -> None:
     text = summary(_facts())
     assert "data/raw" in text
-    assert "dvc exp run -S train.lora.rank=32" in text
+    assert "dvc exp run -S train.lora.rank=64" in text
     assert "dvc metrics diff" in text
 
 
