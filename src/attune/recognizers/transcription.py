@@ -75,7 +75,8 @@ def transcribe_corpus(
     keys = {u.id: _keys(u, recognizer, nbest, word_times) for u in utterances}
     known = {u.id: transcript for u in utterances if (transcript := _revived(cache.get_or_none(keys[u.id][0])))}
     missing = [u for u in utterances if u.id not in known]
-    batches = hear_batches(recognizer, missing, sounds, batch_s, nbest, word_times=word_times)
+    first = _missing_at_first(utterances, missing, cache, digest_of(recognizer.digest, nbest, word_times, batch_s))
+    batches = hear_batches(recognizer, missing, sounds, batch_s, nbest, word_times=word_times, among=first)
     for utterance, transcript in track(_kept(batches, keys, cache), f"transcribing with {recognizer.name}", len(missing)):
         known[utterance.id] = transcript
     report = TranscriptionReport(
@@ -95,17 +96,44 @@ def _keys(utterance: Utterance, recognizer: Recognizer, nbest: int, word_times: 
     return (text,) if nbest == 1 and not word_times else (whole, text)
 
 
+def _missing_at_first(
+    utterances: Sequence[Utterance], missing: Sequence[Utterance], cache: WorkCache, settings: str
+) -> list[Utterance]:
+    """What was missing when this very work was begun, so that after a kill the rest is heard in the batches of then.
+
+    Scores differ in their fifth digit with what is heard beside a clip.
+    """
+    key = digest_of("begun", settings, *(u.audio_digest for u in utterances))
+    begun = cache.get_or_none(key)
+    wanted = {u.id for u in missing}
+    if isinstance(begun, list) and wanted <= set(begun):
+        wanted = set(begun)
+    elif missing:
+        cache.put({key: sorted(wanted)})
+    return [u for u in utterances if u.id in wanted]
+
+
 def hear_batches(
-    recognizer: Recognizer, utterances: Sequence[Utterance], sounds: SoundSource, batch_s: float, nbest: int, *, word_times: bool
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    sounds: SoundSource,
+    batch_s: float,
+    nbest: int,
+    *,
+    word_times: bool,
+    among: Sequence[Utterance] | None = None,
 ) -> Iterator[_Batch]:
     """Batches with what was heard in them, as they are done; the longest clips come first, so that memory runs out at once.
 
-    Where it does, batches of half as many clips go on. Raises EnvironmentFault where one clip is too much.
+    Batches are those that `among` would be heard in. Where memory runs out, batches of half as many clips go on. Raises
+    EnvironmentFault where one clip is too much.
     """
     transcribe = partial(recognizer.transcribe, nbest=nbest, word_times=word_times)
     window_s, workers = recognizer.window_s, recognizer.workers
-    lengths_s = [u.duration_s for u in utterances]
-    waiting = deque([utterances[place] for place in batch] for batch in in_batches(lengths_s, batch_s, window_s))
+    planned, wanted = list(utterances if among is None else among), {u.id for u in utterances}
+    places = in_batches([u.duration_s for u in planned], batch_s, window_s)
+    batches = ([planned[place] for place in batch if planned[place].id in wanted] for batch in places)
+    waiting = deque(batch for batch in batches if batch)
     running: dict[Future[list[Transcript]], list[Utterance]] = {}
     with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(workers) as engines:
         try:
