@@ -5,16 +5,18 @@ of model, so that base and tuned model are heard the same way.
 """
 
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from attune.checkpoints import Outline
 from attune.dataset import Samples
-from attune.errors import AttuneError
+from attune.errors import AttuneError, EnvironmentFault
 from attune.recognizers.batching import padded_s
 from attune.recognizers.protocol import Recognizer
 from attune.recognizers.transcription import SoundSource, hear_batches
@@ -59,17 +61,21 @@ def choose(
 ) -> Choice:
     """The remembered choice for this device and kind of model, else the fastest of `ways` that says what the first one says.
 
-    With `batches` other batch sizes are tried as well.
+    With `batches` other batch sizes are tried as well. Where the first one cannot run here, it is the second, and not remembered.
     """
-    versions = [_version(name) for name in ("torch", "transformers", "ctranslate2")]
+    versions = [version(name) for name in ("torch", "transformers", "ctranslate2")]
     kind = {k: v for k, v in outline.config.to_dict().items() if not k.startswith("_")}
     asked = batches or ways[0].batch_s
     key = digest_of(_METHOD, device_name(device), versions, json.dumps(kind, sort_keys=True, default=str), asked)
     known = _revived(cache.get_or_none(key))
-    if known is None:
-        known = _tried(ways, open_as, clips, _TOGETHER if batches else ())
-        cache.put({key: asdict(known)})
-    return known
+    if known is not None:
+        return known
+    try:
+        choice = _tried(ways, open_as, clips, _TOGETHER if batches else ())
+    except (EnvironmentFault, MemoryError, RuntimeError) as error:  # a large model may fit in half precision only
+        return Choice(ways[1], f"{ways[0]} cannot be compared with: {' '.join(str(error).split())[:100]}")
+    cache.put({key: asdict(choice)})
+    return choice
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,6 @@ class Clips:
 
 def device_name(device: str) -> str:
     """What computes, as precisely as its speed depends on it."""
-    import os
-
     if device == "cuda":
         import torch
 
@@ -162,12 +166,6 @@ def _until(batches: Iterator[Any], begin_s: float, at_most_s: float | None) -> I
         yield batch
         if at_most_s is not None and time.perf_counter() - begin_s > at_most_s:
             break
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)
 
 
 def _revived(value: Any) -> Choice | None:

@@ -83,6 +83,12 @@ def test_a_little_faster_does_not_count_and_what_cannot_run_is_named(tmp_path: P
     assert "cannot: no such kernel" in choice.why
 
 
+def test_where_float32_does_not_fit_the_usual_way_is_taken(tmp_path: Path) -> None:
+    choice, _ = chosen({REFERENCE: RuntimeError("CUDA out of memory."), SAME: Ears(0.001, "a")}, tmp_path)
+    assert choice.way == SAME
+    assert "out of memory" in choice.why
+
+
 def test_batches_are_tried_with_the_best(tmp_path: Path) -> None:
     class PerCall(Ears):
         def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
