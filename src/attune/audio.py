@@ -72,6 +72,15 @@ def stream_audio(path: Path) -> Iterator[Samples]:
         yield np.asarray(resampler.resample_chunk(np.zeros(0, np.float32), last=True), dtype=np.float32)
 
 
+def promised_length_s(path: Path) -> float:
+    """How long the header says that it is, in seconds, for a progress bar; 0 where it cannot be told."""
+    try:
+        with path.open("rb") as file, av.open(file, options={"format_whitelist": _FFMPEG_DEMUXERS}) as container:
+            return _promised_s(path, container) if container.streams.audio else 0.0
+    except (av.FFmpegError, ValueError, OSError):
+        return 0.0
+
+
 def read_pieces(path: Path, spans: Sequence[tuple[float, float | None]], longest_s: float) -> list[Samples | UnusableAudio]:
     """The parts of a recording from and to these seconds (None: its end), in one pass; for each its samples or why not.
 

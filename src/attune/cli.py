@@ -43,33 +43,40 @@ def summary(params_file: Path) -> None:
 @click.option(
     "--to", type=click.Path(path_type=Path, file_okay=False), help="A folder for one result a file; else they are printed."
 )
+@click.option("--language", help="The language spoken, as the model names it; that of params.yaml if not given.")
+@click.option("--task", type=click.Choice(["transcribe", "translate"]), help="That of params.yaml if not given.")
 @_PARAMS
 def transcribe(
-    files: tuple[Path, ...], model: str | None, form: "Literal['text', 'json', 'srt', 'vtt']", to: Path | None, params_file: Path
+    files: tuple[Path, ...],
+    model: str | None,
+    form: "Literal['text', 'json', 'srt', 'vtt']",
+    to: Path | None,
+    language: str | None,
+    task: str | None,
+    params_file: Path,
 ) -> None:
     """Writes what is said in sound FILES and in those of folders. Printed text is a line each: the name, a tab, the text."""
-    from attune.audio import UnusableAudio
+    from attune.audio import UnusableAudio, promised_length_s
     from attune.files import write_text
-    from attune.operations.transcribing import hear_file, sound_files, written
-    from attune.progress import track
-    from attune.recognizers.registry import open_recognizer
+    from attune.operations.hearing import open_on_engine
+    from attune.operations.transcribing import hear_files, sound_files, written
+    from attune.progress import meter, write
 
     params = load_params(params_file)
     if model is None and not params.paths.ct2.is_dir():
         raise DataError(f"{params.paths.ct2} has no model yet; make it with: dvc repro, or name another one with --model")
-    found = sound_files(files)
-    recognizer, faults = open_recognizer(model or str(params.paths.ct2), params.model), list[str]()
-    for file in track(iter(found), "transcribing", len(found)) if to else found:
-        try:
-            heard = hear_file(recognizer, file)
-        except UnusableAudio as fault:
-            click.echo(one_line(str(fault)), err=True)
-            faults.append(str(file))
-            continue
-        if to is not None:
-            write_text(to / f"{file.name}.{'txt' if form == 'text' else form}", written(heard, form))
-        else:
-            click.echo(f"{one_line(str(file))}\t{heard.text}" if form == "text" else written(heard, form), nl=form == "text")
+    asked = params.model.model_copy(update={k: v for k, v in (("language", language), ("task", task)) if v is not None})
+    found, faults = sound_files(files), list[str]()
+    recognizer = open_on_engine(model or str(params.paths.ct2), asked)
+    with meter("transcribing", sum(map(promised_length_s, found))) as heard_s:
+        for (file, place), result in zip(found.items(), hear_files(recognizer, list(found), asked, heard_s), strict=True):
+            if isinstance(result, UnusableAudio):
+                faults.append(str(file))
+                write(f"{one_line(str(result))}\n", err=True)
+            elif to is not None:
+                write_text(to / place.with_name(f"{place.name}.{'txt' if form == 'text' else form}"), written(result, form))
+            else:
+                write(f"{one_line(str(file))}\t{result.text}\n" if form == "text" else written(result, form))
     if faults:
         raise DataError(f"{len(faults)} of {len(found)} files could not be heard, {faults[0]} first; the others were")
 

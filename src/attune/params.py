@@ -3,6 +3,7 @@
 There are no defaults here: a key that is missing from the file is an error, like an unknown one.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from attune.errors import ParamsError
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Engine = Literal["auto", "transformers", "ctranslate2"]
+Task = Literal["transcribe", "translate"]
 Quantization = Literal["float32", "float16", "bfloat16", "int8", "int8_float16", "int8_float32"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -35,10 +37,31 @@ class PathParams(_Section):
     metrics: Path
 
 
+class SafeguardParams(_Section):
+    temperatures: Annotated[tuple[Annotated[float, Field(ge=0, le=2)], ...], Field(min_length=1)]
+    max_compression_ratio: Annotated[float, Field(gt=1)] | None
+    min_log_prob: Annotated[float, Field(lt=0)] | None
+    max_no_speech: Share | None
+
+    @model_validator(mode="after")
+    def _rises_from_zero(self) -> Self:
+        given = self.temperatures
+        if given[0] != 0 or any(later <= earlier for earlier, later in pairwise(given)):
+            raise ValueError(f"temperatures must begin with 0 (greedy) and rise, not {list(given)}")
+        return self
+
+
+GREEDY = SafeguardParams(temperatures=(0.0,), max_compression_ratio=None, min_log_prob=None, max_no_speech=None)
+"""No safeguards: two ways to run a model are compared without chance."""
+
+
 class ModelParams(_Section):
     name: Annotated[str, Field(min_length=1)]
     revision: str | None
     language: str | None
+    task: Task
+    long_audio: Literal["pauses", "timestamps"]
+    safeguards: SafeguardParams
     device: Device
     engine: Engine
     precision: Precision

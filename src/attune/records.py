@@ -96,6 +96,10 @@ class Hypothesis:
     """How many times smaller zlib makes `text`; above 2.4 it says the same again and again. None for an empty one."""
     probability: float | None = None
     """That every word of `text` is right, calibrated on the validation side; None where that could not be learnt."""
+    language: str | None = None
+    """That was detected, as the recogniser's code for it: en, es, ...; None where nobody had to ask."""
+    temperature: float = 0.0
+    """Above 0 where the text was sampled, as the greedy one was doubtful; see `model.safeguards` in params.yaml."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ applied once, when transcripts enter the corpus, and models learn to write so.
 
 import re
 import unicodedata
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -109,6 +110,12 @@ class Policy:
             tokens = "".join(map(_place, text)).split()
             text = " ".join(token.strip(_APOSTROPHE) for token in tokens)
         return " ".join(text.split())
+
+
+def compression_ratio(text: str) -> float | None:
+    """How many times smaller zlib makes it; above 2.4 it says the same again and again (Radford et al., 2022). None if empty."""
+    content = text.encode()
+    return len(content) / len(zlib.compress(content)) if content else None
 
 
 def main_script(text: str) -> str | None:

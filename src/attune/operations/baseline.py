@@ -1,6 +1,5 @@
 """What the base model hears in a corpus, how well and how sure, as the figures of `metrics/stt_baseline.json`."""
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -10,11 +9,11 @@ import numpy as np
 from attune.calibration import calibrate
 from attune.records import Hypothesis, Utterance
 from attune.scoring import pool, score
-from attune.text import normalize
+from attune.text import compression_ratio, normalize
 
 COLUMNS = (
     "slice", "value", "utterances", "with_reference", "reference_words", "hours", "wer", "cer", "mean_confidence", "empty_texts",
-    "texts_without_speech", "repeating_texts",
+    "texts_without_speech", "repeating_texts", "decoded_again",
 )  # fmt: skip
 RELIABILITY = ("said", "before", "after", "ideal")
 _NO_SPEECH = 0.05
@@ -99,17 +98,13 @@ def _figures(pairs: Sequence[_Pair]) -> dict[str, Any]:
         "mean_confidence": sum(h.confidence for _, h in pairs) / len(pairs) if pairs else None,
         "empty_texts": sum(not h.text for _, h in pairs),
         "texts_without_speech": sum(bool(h.text) and _is_silent(u) for u, h in pairs),
-        "repeating_texts": sum(_repeats(h.text) for _, h in pairs),
+        "repeating_texts": sum((compression_ratio(h.text) or 0) > _REPEATING for _, h in pairs),
+        "decoded_again": sum(h.temperature > 0 for _, h in pairs),
     }
 
 
 def _is_silent(utterance: Utterance) -> bool:
     return utterance.speech_share is not None and utterance.speech_share < _NO_SPEECH
-
-
-def _repeats(text: str) -> bool:
-    """Whether zlib makes it so much smaller that it must say the same again and again (Radford et al., 2022)."""
-    return len(text.encode()) > _REPEATING * len(zlib.compress(text.encode()))
 
 
 def _band(value: float | None, edges: Sequence[int], unit: str) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from attune.export.conversion import CARD, convert, refusal
 from attune.files import write_text
 from attune.operations.caching import CONVERTED, sum_of
 from attune.operations.choosing import Choice, Clips, Way, choose
-from attune.params import Engine, ModelParams, Params
+from attune.params import GREEDY, Engine, ModelParams, Params
 from attune.recognizers.protocol import Recognizer
 from attune.recognizers.registry import default_batch_s, is_exported, open_recognizer, recognizer_of
 from attune.recognizers.transcription import TranscriptionReport, transcribe_corpus
@@ -81,7 +81,8 @@ def _choice(name: str, params: ModelParams, clips: Clips, cache: WorkCache) -> C
     ways = [reference, usual, reference, *(replace(reference, compute_type=kind) for kind in half)]
     if refusal(told.family, told.config) is None:
         ways += [Way("ctranslate2", kind, usual.batch_s) for kind in _computed_in(device)]
-    return choose(ways, lambda way: open_as(name, params, way), told, device, clips, cache, batches=params.batch_s is None)
+    plain = params.model_copy(update={"safeguards": GREEDY})
+    return choose(ways, lambda way: open_as(name, plain, way), told, device, clips, cache, batches=params.batch_s is None)
 
 
 def _usual(params: ModelParams, told: Outline | None) -> Way:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from attune import scoring
 from attune.demo.pool import Distorter, Spoken, make_pool
 from attune.files import write_text
-from attune.params import ModelParams
+from attune.params import GREEDY, ModelParams
 
 Kind = Literal["whisper", "ctc"]
 
@@ -69,7 +69,16 @@ def _held_out_wer(folder: Path) -> tuple[float, float]:
     from attune.recognizers.registry import open_recognizer
 
     model = ModelParams(
-        name=str(folder), revision=None, language=None, device="cpu", engine="transformers", precision="float32", batch_s=80.0
+        name=str(folder),
+        revision=None,
+        language=None,
+        task="transcribe",
+        long_audio="pauses",
+        safeguards=GREEDY,
+        device="cpu",
+        engine="transformers",
+        precision="float32",
+        batch_s=80.0,
     )
     recognizer = open_recognizer(str(folder), model)
     spoken = list(make_pool(_TEST_SIZE, _TEST_SEED, held_out=True))

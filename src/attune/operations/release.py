@@ -11,7 +11,7 @@ from attune.errors import ParityError
 from attune.export.conversion import Export, convert
 from attune.export.parity import Parity, compare, parity_set, require_parity
 from attune.operations.hearing import hear
-from attune.params import Params, Quantization
+from attune.params import GREEDY, Params, Quantization
 from attune.recognizers.transcription import TranscriptionReport
 from attune.records import Utterance
 from attune.workcache import WorkCache
@@ -57,9 +57,10 @@ def release(
     """Writes the model to deploy into the folder `draft`; in the fallback quantization where the wanted one says other words.
 
     Raises ParityError where what is left to release does so, too. The tuned model hears the clips through transformers, not
-    converted, on the device and in the precision of `params.model`.
+    converted, on the device and in the precision of `params.model`, and both without safeguards, which leave room for chance.
     """
     wanted = params.convert_ct2
+    params = params.model_copy(update={"model": params.model.model_copy(update={"safeguards": GREEDY})})
     checkpoint, base = load_checkpoint(str(finetuned), None), read_training_record(finetuned).base
     compared = parity_set(utterances, wanted.parity_utterances)
     tuned, _ = hear(finetuned, compared, sounds, params, cache, engine="transformers")

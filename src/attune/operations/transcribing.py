@@ -1,24 +1,31 @@
 """Any sound files in, their words with times out: as text, JSON or subtitles. What `attune transcribe` does."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from attune.audio import UnusableAudio, read_audio, stream_audio
+from attune.dataset import SAMPLE_RATE_HZ
+from attune.devices import choose_device
 from attune.errors import DataError
+from attune.params import ModelParams
 from attune.raw_files import is_audio, walk
+from attune.recognizers.batching import padded_s
 from attune.recognizers.protocol import Recognizer, Transcript
+from attune.recognizers.registry import default_batch_s
+from attune.recognizers.transcription import hear_clips
 from attune.records import Rejection, Word
 from attune.voice_activity import Piece, cut_at_pauses
 
 Format = Literal["text", "json", "srt", "vtt"]
 
 _IN_ONE_GO_S = 30.0
-_PIECE_S = 25.0
-_AT_ONCE = 16
+_PIECE_S, _SOUGHT_S = 25.0, 240.0
+"""How long the pieces of longer recordings are, for recognisers that cut them again and for those that go by timestamps."""
 _CUE_S, _CUE_LETTERS, _CUE_PAUSE_S = 6.0, 84, 0.8
 
 
@@ -43,33 +50,107 @@ class Cue:
     text: str
 
 
-def sound_files(paths: Sequence[Path]) -> list[Path]:
-    """The files, and of folders all sound files below them in order. Raises DataError for a folder without any."""
-    found: list[Path] = []
+def sound_files(paths: Sequence[Path]) -> dict[Path, Path]:
+    """The files, and of folders all sound files below them in order, each with where its result belongs in a folder of results.
+
+    Raises DataError for a folder without any, and where two results would have one name.
+    """
+    found = dict[Path, Path]()
     for path in paths:
         if path.is_dir():
             below = sorted(child for child in walk(path, list[Rejection]()) if is_audio(child.name))
             if not below:
                 raise DataError(f"{path} has no sound files")
-            found += below
+            found |= {child: child.relative_to(path) for child in below}
         else:
-            found.append(path)
+            found[path] = Path(path.name)
+    firsts = dict[Path, Path]()
+    for file, place in found.items():
+        if firsts.setdefault(place, file) != file:
+            raise DataError(f"{firsts[place]} and {file} would both be written as {place}; name the folder that holds them")
     return found
 
 
-def hear_file(recognizer: Recognizer, path: Path) -> Heard:
-    """What is said in a recording of any length; long ones are heard piece by piece between their pauses.
+def hear_files(
+    recognizer: Recognizer, files: Sequence[Path], params: ModelParams, heard_s: Callable[[float], object] = lambda _: None
+) -> Iterator[Heard | UnusableAudio]:
+    """What is said in each recording, of any length, in the order given; why not, for those that cannot be read.
 
-    Raises UnusableAudio.
+    Long ones are heard piece by piece between their pauses, pieces of several files together, while others are decoded.
+    `heard_s` is told how many seconds more are done.
+    Raises EnvironmentFault where memory does not even suffice for one piece.
     """
-    pieces = _pieces(path)
-    texts, words, weight, confidence = list[str](), list[Word](), 0.0, 0.0
-    while some := list(islice(pieces, _AT_ONCE)):
-        for piece, heard in zip(some, recognizer.transcribe([p.samples for p in some], word_times=True), strict=True):
-            texts.append(heard.text)
-            words += _shifted(heard, piece.start_s)
-            weight, confidence = weight + piece.samples.size, confidence + piece.samples.size * heard.confidence
-    return Heard(str(path), " ".join(filter(None, texts)), confidence / weight if weight else 0.0, tuple(words))
+    budget_s = params.batch_s or default_batch_s(choose_device(params.device))
+    piece_s = _SOUGHT_S if params.long_audio == "timestamps" and recognizer.family == "whisper" else _PIECE_S
+    said = list[tuple[Piece, Transcript]]()
+    for batch, heard in _heard(recognizer, _batches(_events(files, piece_s), budget_s, recognizer.window_s)):
+        found = iter(heard)
+        heard_s(_length_s(batch))
+        for file, event in batch:
+            if isinstance(event, Piece):
+                said.append((event, next(found)))
+                continue
+            yield _whole(file, said) if event is None else event
+            said = []
+
+
+_Event = tuple[Path, Piece | UnusableAudio | None]
+"""A piece of a file, or why it cannot be read, or None: it ends."""
+
+
+def _events(files: Sequence[Path], piece_s: float) -> Iterator[_Event]:
+    for file in files:
+        try:
+            for piece in _pieces(file, piece_s):
+                yield file, piece
+            yield file, None
+        except UnusableAudio as fault:  # noqa: PERF203 : each file by itself
+            yield file, fault
+
+
+def _batches(events: Iterator[_Event], budget_s: float, window_s: float | None) -> Iterator[list[_Event]]:
+    batch, spent_s = list[_Event](), 0.0
+    for event in events:
+        batch.append(event)
+        if isinstance(event[1], Piece):
+            spent_s += padded_s(event[1].samples.size / SAMPLE_RATE_HZ, window_s)
+        if spent_s >= budget_s:
+            yield batch
+            batch, spent_s = [], 0.0
+    yield batch
+
+
+def _length_s(batch: Sequence[_Event]) -> float:
+    return sum(event.samples.size for _, event in batch if isinstance(event, Piece)) / SAMPLE_RATE_HZ
+
+
+def _heard(recognizer: Recognizer, batches: Iterator[list[_Event]]) -> Iterator[tuple[list[_Event], list[Transcript]]]:
+    """Each batch with the transcripts of its pieces; as many at once as the recogniser has workers, one more decoded."""
+    running = deque[tuple[list[_Event], Future[list[Transcript]]]]()
+    with ThreadPoolExecutor(recognizer.workers) as engines:
+        try:
+            for batch in batches:
+                clips = [event.samples for _, event in batch if isinstance(event, Piece)]
+                running.append((batch, engines.submit(hear_clips, recognizer, clips, word_times=True)))
+                if len(running) > recognizer.workers:
+                    done, texts = running.popleft()
+                    yield done, texts.result()
+            while running:
+                done, texts = running.popleft()
+                yield done, texts.result()
+        finally:
+            for _, waiting in running:
+                waiting.cancel()
+
+
+def _whole(file: Path, said: Sequence[tuple[Piece, Transcript]]) -> Heard:
+    spoken = sum(piece.samples.size for piece, _ in said)
+    return Heard(
+        str(file),
+        " ".join(heard.text for _, heard in said if heard.text),
+        sum(piece.samples.size * heard.confidence for piece, heard in said) / spoken if spoken else 0.0,
+        tuple(word for piece, heard in said for word in _shifted(heard, piece.start_s)),
+    )
 
 
 def cues(words: Sequence[Word]) -> list[Cue]:
@@ -100,13 +181,13 @@ def written(heard: Heard, form: Format) -> str:
     return "".join(f"{n}\n{span}\n{c.text}\n\n" for n, (span, c) in enumerate(zip(spans, lines, strict=True), start=1))
 
 
-def _pieces(path: Path) -> Iterator[Piece]:
+def _pieces(path: Path, piece_s: float) -> Iterator[Piece]:
     try:
         yield Piece(0.0, read_audio(path, _IN_ONE_GO_S))
     except UnusableAudio as fault:
         if fault.reason != "too_long":
             raise
-        yield from cut_at_pauses(stream_audio(path), _PIECE_S)
+        yield from cut_at_pauses(stream_audio(path), piece_s)
 
 
 def _shifted(heard: Transcript, by_s: float) -> Iterator[Word]:

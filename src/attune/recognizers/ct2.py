@@ -6,28 +6,22 @@ They are fed with transformers' features, so that windows other than 30 s work a
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attune.checkpoints import Family, files_digest
+from attune.checkpoints import files_digest
 from attune.dataset import Samples
 from attune.errors import ModelError
+from attune.params import ModelParams
 from attune.recognizers.ctc import CtcRecognizer, Listener, LogProbs, alphabet_of, ctc_input
-from attune.recognizers.protocol import Recognizer, Transcript
-from attune.recognizers.whisper_reading import (
-    Heard,
-    Prompts,
-    TokenReader,
-    frame_s_of,
-    new_tokens,
-    no_speech_token,
-    transcribe_in_windows,
-)
+from attune.recognizers.protocol import Recognizer
+from attune.recognizers.whisper_decoding import Features, WhisperRecognizer
+from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, frame_s_of, new_tokens, no_speech_token
 from attune.recognizers.word_times import starts_of
 from attune.workcache import digest_of
 
@@ -41,11 +35,14 @@ _NEAREST = {
 }
 """How the weights are stored → what to compute in, best first; a CPU that is asked for float16 refuses."""
 _WHISPER_POSITIONS = 448
+_FIRST_MARK_AT_MOST = 50
+"""OpenAI's: the first segment begins within a second of the window."""
 _MOST_WORKERS = 8
+_SAMPLES = 5
 
 
 def open_ct2(
-    name: str, folder: Path, device: str, language: str | None, batch_s: float, compute_type: str | None = None
+    name: str, folder: Path, device: str, params: ModelParams, batch_s: float, compute_type: str | None = None
 ) -> Recognizer:
     """The recogniser in a CTranslate2 folder; `compute_type` None is the one nearest to how its weights are stored.
 
@@ -56,7 +53,7 @@ def open_ct2(
     try:
         if card.get("family", "whisper") == "ctc":
             return _open_ctc(name, folder, device, compute_type, batch_s, card)
-        return Ct2WhisperRecognizer(name, folder, device, compute_type, language, batch_s)
+        return _open_whisper(name, folder, device, compute_type, params, batch_s)
     except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} cannot be opened as a CTranslate2 model: {' '.join(str(error).split())[:300]}") from error
 
@@ -76,73 +73,103 @@ def _layout(device: str) -> dict[str, int]:
     return {"inter_threads": workers, "intra_threads": max(1, cores // workers)}
 
 
-class Ct2WhisperRecognizer:
-    """A Whisper-class model in CTranslate2's form, decoding greedily."""
+def _open_whisper(name: str, folder: Path, device: str, compute_type: str, params: ModelParams, batch_s: float) -> Recognizer:
+    from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
-    family: Family = "whisper"
-    window_s: float | None
+    extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    tokenizer = WhisperTokenizer.from_pretrained(_with(folder, "tokenizer.json"), local_files_only=True)
+    generation = _read(folder / "generation_config.json")
+    prompts = Prompts(tokenizer, generation, params.language, params.task, name)
+    reader = TokenReader(tokenizer, prompts.plain)
+    tells_silence = no_speech_token(tokenizer) is not None
+    engine = Ct2Engine(folder, device, compute_type, generation, prompts, reader, frame_s_of(extractor), tells_silence)
+    digest = digest_of("ct2", files_digest(folder), device, compute_type)
+    return WhisperRecognizer(name, digest, engine, extractor, prompts, reader, params, batch_s)
 
-    def __init__(self, name: str, folder: Path, device: str, compute_type: str, language: str | None, batch_s: float) -> None:
+
+class Ct2Engine:
+    """See `WhisperEngine`; what it encodes to are CTranslate2's own arrays."""
+
+    _sampling = Lock()
+
+    def __init__(
+        self,
+        folder: Path,
+        device: str,
+        compute_type: str,
+        generation: dict[str, Any],
+        prompts: Prompts,
+        reader: TokenReader,
+        frame_s: float,
+        tells_silence: bool,
+    ) -> None:
         import ctranslate2
-        from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
-        self.name = name
-        self.digest = digest_of("ct2 whisper greedy 2", files_digest(folder), device, compute_type, language)
         layout = _layout(device)
-        self._model = ctranslate2.models.Whisper(str(folder), device=device, compute_type=compute_type, **layout)
-        self._extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
-        tokenizer = WhisperTokenizer.from_pretrained(_with(folder, "tokenizer.json"), local_files_only=True)
-        generation = _read(folder / "generation_config.json")
-        self._prompts = Prompts(tokenizer, generation, language, name)
-        if self._prompts.detects and not self._model.is_multilingual:
+        self.workers = layout["inter_threads"]
+        self._again = partial(ctranslate2.models.Whisper, str(folder), device=device, compute_type=compute_type)
+        self._model = self._again(**layout)
+        if prompts.detects and not self._model.is_multilingual:
             raise ModelError(f"{folder} cannot tell languages apart (its vocabulary lacks the empty token); set model.language")
         self._languages: dict[str, int] = generation.get("lang_to_id") or {}
+        self._first_mark_at_most = int(generation.get("max_initial_timestamp_index") or _FIRST_MARK_AT_MOST)
         self._new_tokens = new_tokens(_WHISPER_POSITIONS, generation)
-        self._reader, self._batch_s = TokenReader(tokenizer), batch_s
-        self.window_s, self.workers = float(self._extractor.chunk_length), layout["inter_threads"]
-        self._tells_silence = no_speech_token(tokenizer) is not None
+        self._end, self._reader, self._frame_s, self._tells_silence = prompts.end, reader, frame_s, tells_silence
 
-    def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
-        """See `Recognizer.transcribe`. N-best scores are log-probabilities of whole token sequences."""
-        hear = partial(self._hear, nbest=nbest, word_times=word_times)
-        return transcribe_in_windows(clips, self._extractor, self._batch_s, self._reader, hear, nbest)
-
-    def _hear(self, features: NDArray[np.float32], frames: list[int], nbest: int, *, word_times: bool) -> list[list[Heard]]:
+    def encode(self, features: Features) -> Any:
+        """See `WhisperEngine.encode`."""
         import ctranslate2
 
-        encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
-        detected = [self._languages[best[0][0]] for best in self._model.detect_language(encoded)] if self._prompts.detects else []
-        prompts = self._prompts.like(detected, len(features))
-        heard = [[self._greedy(result)] for result in self._decode(encoded, prompts, beams=1)]
-        if word_times:
-            starts = self._starts(encoded, features, prompts, frames, [best.tokens for (best,) in heard])
-            heard = [[replace(best, starts=times)] for (best,), times in zip(heard, starts, strict=True)]
-        if nbest > 1:
-            for greedy, result in zip(heard, self._decode(encoded, prompts, beams=nbest), strict=True):
-                greedy += self._beam(result)
-        return heard
+        return self._model.encode(ctranslate2.StorageView.from_array(features))
 
-    def _decode(self, encoded: Any, prompts: list[list[int]], beams: int) -> Any:
-        return self._model.generate(
-            encoded,
-            prompts,
-            beam_size=beams,
-            num_hypotheses=beams,
-            max_length=2 * self._new_tokens,  # it decodes half of that
-            return_scores=beams > 1,
-            return_logits_vocab=beams == 1,
-            return_no_speech_prob=beams == 1 and self._tells_silence,
-        )
+    def languages(self, encoded: Any) -> list[int]:
+        """See `WhisperEngine.languages`."""
+        return [self._languages[best[0][0]] for best in self._model.detect_language(encoded)]
 
-    def _starts(
+    def decode(self, encoded: Any, prompts: list[list[int]], *, timed: bool = False) -> list[Heard]:  # noqa: ARG002
+        """See `WhisperEngine.decode`. A prompt that asks for timestamps is enough for them to follow its rules."""
+        results = self._generate(self._model, encoded, prompts, return_no_speech_prob=self._tells_silence)
+        return [self._heard(result, 0, result.no_speech_prob if self._tells_silence else None) for result in results]
+
+    def sample(
         self,
         encoded: Any,
-        features: NDArray[np.float32],
         prompts: list[list[int]],
-        frames: list[int],
-        texts: list[tuple[int, ...]],
+        *,
+        temperature: float,
+        seed: int,
+        timed: bool,  # noqa: ARG002
+    ) -> list[Heard]:
+        """See `WhisperEngine.sample`.
+
+        The engine draws from generators of its threads, which take the seed when they are first used: only a model with new
+        threads says the same twice.
+        """
+        import ctranslate2
+
+        how = {"num_hypotheses": _SAMPLES, "sampling_topk": 0, "sampling_temperature": temperature}
+        with self._sampling:
+            ctranslate2.set_random_seed(seed)
+            results = self._generate(self._again(inter_threads=1, intra_threads=1), encoded, prompts, **how)
+        tries = [[self._heard(result, number) for number in range(len(result.sequences_ids))] for result in results]
+        return [max(some, key=lambda heard: heard.mean_log_prob) for some in tries]
+
+    def search(self, encoded: Any, prompts: list[list[int]], *, beams: int) -> list[list[Heard]]:
+        """See `WhisperEngine.search`. Its scores are means over the tokens without the end; that of an empty text is lost so."""
+        how = {"beam_size": beams, "num_hypotheses": beams, "return_scores": True, "return_logits_vocab": False}
+        return [
+            [
+                self._reader.heard([*ids, self._end], [], total=score * len(ids))
+                for ids, score in zip(result.sequences_ids, result.scores, strict=True)
+                if ids
+            ]
+            for result in self._generate(self._model, encoded, prompts, **how)
+        ]
+
+    def starts(
+        self, encoded: Any, features: Features, prompts: list[list[int]], frames: list[int], texts: list[tuple[int, ...]]
     ) -> list[tuple[float, ...]]:
-        """When each token of the texts begins. The engine takes one prompt for all that it aligns together."""
+        """See `WhisperEngine.starts`. The engine takes one prompt for all that it aligns together."""
         import ctranslate2
 
         found: list[tuple[float, ...]] = [()] * len(texts)
@@ -150,25 +177,23 @@ class Ct2WhisperRecognizer:
         for prompt in kinds:
             some = [place for place, each in enumerate(prompts) if tuple(each) == prompt]
             sound = encoded if len(kinds) == 1 else ctranslate2.StorageView.from_array(np.ascontiguousarray(features[some]))
-            tokens = [list(texts[place]) or [self._prompts.end] for place in some]  # it wants some of each
+            tokens = [list(texts[place]) or [self._end] for place in some]  # it wants some of each
             aligned = self._model.align(sound, list(prompt), tokens, [frames[place] for place in some])
             for place, result in zip(some, aligned, strict=True):
                 if texts[place]:
-                    found[place] = starts_of(result.alignments, len(texts[place]), frame_s_of(self._extractor))
+                    found[place] = starts_of(result.alignments, len(texts[place]), self._frame_s)
         return found
 
-    def _greedy(self, result: Any) -> Heard:
-        """With the end token, which is among the steps if it was reached, but never among the ids."""
-        steps = result.logits[0]
-        ids = [*result.sequences_ids[0], self._prompts.end][: len(steps)]
-        log_probs = [_log_prob(step, token) for step, token in zip(steps, ids, strict=True)]
-        heard = self._reader.heard(ids, log_probs, total=sum(log_probs), length=len(ids))
-        return replace(heard, no_speech=result.no_speech_prob) if self._tells_silence else heard
+    def _generate(self, model: Any, encoded: Any, prompts: list[list[int]], **how: Any) -> Any:
+        settings = {"beam_size": 1, "return_logits_vocab": True, "max_initial_timestamp_index": self._first_mark_at_most, **how}
+        return model.generate(encoded, prompts, max_length=2 * self._new_tokens, **settings)  # it decodes half of that
 
-    def _beam(self, result: Any) -> list[Heard]:
-        """Scores are sums, the end token's part included, per token of the ids; that of an empty text is lost so."""
-        found = zip(result.sequences_ids, result.scores, strict=True)
-        return [self._reader.heard(ids, [], total=score * len(ids), length=len(ids) + 1) for ids, score in found if ids]
+    def _heard(self, result: Any, number: int, silence: float | None = None) -> Heard:
+        """With the end token, which is among the steps if it was reached, but never among the ids."""
+        steps = result.logits[number]
+        ids = [*result.sequences_ids[number], self._end][: len(steps)]
+        log_probs = [_log_prob(step, token) for step, token in zip(steps, ids, strict=True)]
+        return self._reader.heard(ids, log_probs, no_speech=silence)
 
 
 def _open_ctc(name: str, folder: Path, device: str, compute_type: str, batch_s: float, card: dict[str, Any]) -> CtcRecognizer:

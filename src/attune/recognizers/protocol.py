@@ -18,6 +18,8 @@ class Transcript:
     words: tuple[Word, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     no_speech: float | None = None
+    language: str | None = None
+    temperature: float = 0.0
 
 
 class Recognizer(Protocol):

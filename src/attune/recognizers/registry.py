@@ -22,7 +22,7 @@ def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None,
 
         device = choose_device(params.device)
         batch_s = params.batch_s or default_batch_s(device)
-        return open_ct2(shown_as or name, Path(name), device, params.language, batch_s, compute_type)
+        return open_ct2(shown_as or name, Path(name), device, params, batch_s, compute_type)
     return recognizer_of(load_checkpoint(name, params.revision if name == params.name else None), params)
 
 
@@ -36,9 +36,9 @@ def recognizer_of(checkpoint: Checkpoint, params: ModelParams) -> Recognizer:
     device = choose_device(params.device)
     dtype, batch_s = choose_dtype(params.precision, device), params.batch_s or default_batch_s(device)
     if checkpoint.family == "whisper":
-        from attune.recognizers.whisper import WhisperRecognizer
+        from attune.recognizers.whisper import open_whisper
 
-        return WhisperRecognizer(checkpoint, device, dtype, params.language, batch_s)
+        return open_whisper(checkpoint, device, dtype, params, batch_s)
     from attune.recognizers.ctc import open_ctc
 
     return open_ctc(checkpoint, device, dtype, batch_s)

@@ -5,7 +5,6 @@ Sound is decoded ahead while the model is at work, and each batch is in the cach
 
 import logging
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -13,12 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-from attune.dataset import Samples
+from attune.dataset import SAMPLE_RATE_HZ, Samples
 from attune.errors import EnvironmentFault
 from attune.progress import track
 from attune.recognizers.batching import in_batches, padded_s
 from attune.recognizers.protocol import Recognizer, Transcript
 from attune.records import Alternative, Hypothesis, Utterance, Word
+from attune.text import compression_ratio
 from attune.workcache import WorkCache, digest_of
 
 _LOG = logging.getLogger(__name__)
@@ -156,6 +156,26 @@ def hear_batches(
                 future.cancel()
 
 
+def hear_clips(recognizer: Recognizer, clips: Sequence[Samples], *, word_times: bool) -> list[Transcript]:
+    """Transcripts in the order of the clips; where memory runs out, of half as many at a time. Raises EnvironmentFault."""
+    try:
+        return recognizer.transcribe(clips, word_times=word_times) if clips else []
+    except (RuntimeError, MemoryError) as error:
+        if not _is_memory(error):
+            raise
+        if len(clips) == 1:
+            raise EnvironmentFault(
+                f"memory does not suffice to hear {clips[0].size / SAMPLE_RATE_HZ:.1f} s of sound at once; use a smaller "
+                "model, or another model.device or model.precision"
+            ) from error
+    half = len(clips) // 2
+    _LOG.warning("Memory ran out with %d clips at once; going on with %d.", len(clips), half)
+    _free_memory()
+    return [
+        transcript for some in (clips[:half], clips[half:]) for transcript in hear_clips(recognizer, some, word_times=word_times)
+    ]
+
+
 def _smaller(waiting: deque[list[Utterance]], failed: list[Utterance], window_s: float | None) -> deque[list[Utterance]]:
     """All that waits in batches of at most half the clips that were too many."""
     longest_s = padded_s(max(u.duration_s for u in failed), window_s)
@@ -174,14 +194,17 @@ def _kept(batches: Iterator[_Batch], keys: Mapping[str, _Keys], cache: WorkCache
 
 
 def _stop_unless_memory(error: BaseException, batch: Sequence[Utterance]) -> None:
-    ran_out = isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS)
-    if not ran_out:
+    if not _is_memory(error):
         raise error
     if len(batch) == 1:
         raise EnvironmentFault(
             f"memory does not suffice to hear one clip of {batch[0].duration_s:.1f} s ({batch[0].source}); use a smaller model, "
             "another model.device or model.precision, or a lower split_clean_noisy.max_duration_s"
         ) from error
+
+
+def _is_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS)
 
 
 def _free_memory() -> None:
@@ -193,10 +216,18 @@ def _free_memory() -> None:
 
 
 def _hypothesis(utterance_id: str, heard: Transcript, *, plain: bool) -> Hypothesis:
-    spelt = heard.text.encode()
-    ratio = round(len(spelt) / len(zlib.compress(spelt)), 3) if spelt else None
-    words, alternatives = ((), ()) if plain else (heard.words, heard.alternatives)
-    return Hypothesis(utterance_id, heard.text, heard.confidence, words, alternatives, heard.no_speech, ratio)
+    ratio = compression_ratio(heard.text)
+    return Hypothesis(
+        utterance_id,
+        heard.text,
+        heard.confidence,
+        () if plain else heard.words,
+        () if plain else heard.alternatives,
+        heard.no_speech,
+        None if ratio is None else round(ratio, 3),
+        language=heard.language,
+        temperature=heard.temperature,
+    )
 
 
 def _revived(value: Any) -> Transcript | None:
@@ -204,7 +235,6 @@ def _revived(value: Any) -> Transcript | None:
     try:
         words = tuple(Word(**word) for word in value["words"])
         alternatives = tuple(Alternative(**alternative) for alternative in value["alternatives"])
-        silent = value["no_speech"]
-        return Transcript(str(value["text"]), float(value["confidence"]), words, alternatives, silent)
+        return Transcript(**{**value, "words": words, "alternatives": alternatives})
     except (TypeError, KeyError, ValueError):
         return None

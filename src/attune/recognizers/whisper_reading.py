@@ -1,29 +1,28 @@
-"""What every Whisper engine shares: the prompt a decoder starts from, and how its tokens become words and transcripts.
+"""How the tokens of Whisper-class models become words and transcripts, and what their decoders start from.
 
-It knows tokens and texts; running a model is the engines' work (`whisper`, `ct2`).
+It knows tokens and texts; running a model is the engines' work (`whisper`, `ct2`), what to ask them `whisper_decoding`'s.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attune.dataset import SAMPLE_RATE_HZ, Samples
 from attune.errors import ModelError
+from attune.params import Task
 from attune.recognizers.protocol import Transcript
-from attune.recognizers.windows import cut
 from attune.records import Alternative, Word
 
 _WORD_START = "Ġ"
 """How byte-level BPE writes a space."""
+_TIMESTAMP_STEP_S = 0.02
 
 
 @dataclass(frozen=True)
 class Heard:
-    """One decoding of one piece: its text tokens, and how likely all its tokens are, the end included."""
+    """One decoding of one window: its text tokens, and how likely all its tokens are, the end included, timestamps not."""
 
     tokens: tuple[int, ...]
     log_probs: tuple[float, ...]
@@ -32,70 +31,82 @@ class Heard:
     """Log-probability of the whole sequence."""
     length: int
     """Tokens that `total` is over."""
+    marks: tuple[tuple[int, float], ...] = ()
+    """Its timestamps: after how many text tokens each stands, and which second of the window it names."""
     starts: tuple[float, ...] = ()
-    """Seconds in the piece at which each text token begins and the last one ends; empty where nobody asked."""
+    """Seconds in the window at which each text token begins and the last one ends; empty where nobody asked."""
     no_speech: float | None = None
-    """How probable it is that nobody speaks in the piece."""
+    """How probable it is that nobody speaks in the window."""
+    temperature: float = 0.0
+    """0 for greedy decoding, above that for sampling."""
+    length_s: float = 0.0
+    """How much of the window's sound it covers."""
 
-
-Hear = Callable[[NDArray[np.float32], list[int]], list[list[Heard]]]
-"""Features of shape (pieces, mels, frames), and how many of each piece's frames are sound → its decodings, greedy first."""
-
-
-def transcribe_in_windows(
-    clips: Sequence[Samples], extractor: Any, batch_s: float, reader: "TokenReader", hear: Hear, nbest: int
-) -> list[Transcript]:
-    """Cuts clips to the extractor's window, hears the pieces in batches, and joins them to one transcript a clip."""
-    pieces = [cut(clip, int(extractor.n_samples)) for clip in clips]
-    flat = [piece for some in pieces for piece in some]
-    heard: list[list[Heard]] = []
-    together = max(1, int(batch_s // extractor.chunk_length))
-    for first in range(0, len(flat), together):
-        batch = flat[first : first + together]
-        features = extractor(batch, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
-        frames = [max(1, min(features.shape[-1], piece.size // extractor.hop_length)) for piece in batch]
-        heard += hear(np.ascontiguousarray(features, dtype=np.float32), frames)
-    found = iter(heard)
-    return [_joined([(next(found), piece.size / SAMPLE_RATE_HZ) for piece in some], reader, nbest) for some in pieces]
+    @property
+    def mean_log_prob(self) -> float:
+        """Of a token."""
+        return self.total / max(1, self.length)
 
 
 class Prompts:
     """The tokens that a decoder starts from: English-only models take no language and no task."""
 
-    def __init__(self, tokenizer: Any, generation: dict[str, Any], language: str | None, name: str) -> None:
+    def __init__(self, tokenizer: Any, generation: dict[str, Any], language: str | None, task: Task, name: str) -> None:
+        """Raises ModelError for a language or a task that the model does not know."""
         self.start = int(generation.get("decoder_start_token_id") or tokenizer.convert_tokens_to_ids("<|startoftranscript|>"))
-        self._plain = int(generation.get("no_timestamps_token_id") or tokenizer.convert_tokens_to_ids("<|notimestamps|>"))
+        self.plain = int(generation.get("no_timestamps_token_id") or tokenizer.convert_tokens_to_ids("<|notimestamps|>"))
         self.end = int(tokenizer.eos_token_id)
         self._multilingual = bool(generation.get("is_multilingual"))
-        self._task = tokenizer.convert_tokens_to_ids("<|transcribe|>")
+        if task == "translate" and not self._multilingual:
+            raise ModelError(f"{name} hears English only, and model.task is 'translate'; set it to transcribe")
+        self._task = tokenizer.convert_tokens_to_ids(f"<|{task}|>")
         self._language = _language_token(generation, self._multilingual, language, name)
+        self._codes = {int(token): code.strip("<|>") for code, token in (generation.get("lang_to_id") or {}).items()}
 
     @property
     def detects(self) -> bool:
         """Whether the language has to be heard from the sound."""
         return self._multilingual and self._language is None
 
-    def like(self, detected: Sequence[int], count: int) -> list[list[int]]:
-        """One prompt for each of `count` pieces; `detected` are their language tokens where `detects`."""
+    def language_of(self, token: int) -> str | None:
+        """The code of a language token: en, es, ..."""
+        return self._codes.get(token)
+
+    def like(self, spoken: Sequence[int | None], *, timed: bool = False) -> list[list[int]]:
+        """A prompt for each of `spoken`, the language tokens of the windows where `detects`; `timed` asks for timestamps."""
+        end = [] if timed else [self.plain]
         if not self._multilingual:
-            return [[self.start, self._plain]] * count
-        languages = detected if self.detects else [self._language or 0] * count
-        return [[self.start, language, self._task, self._plain] for language in languages]
+            return [[self.start, *end]] * len(spoken)
+        return [[self.start, self._language or token or 0, self._task, *end] for token in spoken]
 
 
 class TokenReader:
     """Turns tokens into texts and words."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, no_timestamps: int) -> None:
+        """Timestamps are the tokens after `no_timestamps`, as in all Whisper vocabularies; some tokenizers do not list them."""
         self._tokenizer = tokenizer
         marks = {i for token, i in tokenizer.get_added_vocab().items() if token.startswith("<|") and token.endswith("|>")}
         self._special = marks | set(tokenizer.all_special_ids)
+        self._first_mark = no_timestamps + 1
 
-    def heard(self, ids: Sequence[int], log_probs: Sequence[float], total: float, length: int) -> Heard:
-        """A decoding out of generated tokens, special ones among them, and their log-probabilities as far as known."""
-        spoken = [place for place, token in enumerate(ids) if token not in self._special]
+    def heard(
+        self, ids: Sequence[int], log_probs: Sequence[float], total: float | None = None, no_speech: float | None = None
+    ) -> Heard:
+        """A decoding out of generated tokens and their log-probabilities, special tokens and the end among them.
+
+        Where the engine gives no log-probabilities, `total` is their sum.
+        """
+        spoken = [place for place, token in enumerate(ids) if token not in self._special and token < self._first_mark]
+        counted = [place for place, token in enumerate(ids) if token < self._first_mark]
+        marks, before = list[tuple[int, float]](), 0
+        for token in ids:
+            if token >= self._first_mark:
+                marks.append((before, round((token - self._first_mark) * _TIMESTAMP_STEP_S, 2)))
+            before += token < self._first_mark and token not in self._special
         known = tuple(log_probs[place] for place in spoken) if log_probs else ()
-        return Heard(tuple(ids[place] for place in spoken), known, total, length)
+        whole = sum(log_probs[place] for place in counted) if total is None else total
+        return Heard(tuple(ids[place] for place in spoken), known, whole, len(counted), tuple(marks), no_speech=no_speech)
 
     def text(self, heard: Heard) -> str:
         """Stripped text with single spaces."""
@@ -142,22 +153,26 @@ def new_tokens(positions: int, generation: dict[str, Any]) -> int:
     return min(positions, int(generation.get("max_length") or positions)) // 2
 
 
-def _joined(pieces: list[tuple[list[Heard], float]], reader: TokenReader, nbest: int) -> Transcript:
-    """One transcript of the decodings of consecutive pieces, each with its length in seconds."""
-    greedy = [decodings[0] for decodings, _ in pieces]
-    begins_s = accumulate((length_s for _, length_s in pieces), initial=0.0)
-    text = " ".join(filter(None, map(reader.text, greedy)))
-    mean = sum(h.total for h in greedy) / max(1, sum(h.length for h in greedy))
-    words = tuple(word for h, begin_s in zip(greedy, begins_s, strict=False) for word in reader.words(h, begin_s))
-    silences = [h.no_speech for h in greedy if h.no_speech is not None]
+def joined(windows: Sequence[list[Heard]], reader: TokenReader, nbest: int) -> Transcript:
+    """One transcript of the decodings of consecutive windows, the best of each first."""
+    best = [decodings[0] for decodings in windows]
+    begins_s = accumulate((heard.length_s for heard in best), initial=0.0)
+    text = " ".join(filter(None, map(reader.text, best)))
+    mean = sum(h.total for h in best) / max(1, sum(h.length for h in best))
+    words = tuple(word for h, begin_s in zip(best, begins_s, strict=False) for word in reader.words(h, begin_s))
     alternatives = {"": 0.0}
-    for decodings, _ in pieces:
+    for decodings in windows:
         alternatives = _likeliest(_continued(alternatives, decodings, reader), nbest)
-    alternatives.setdefault(text, sum(h.total for h in greedy))
+    alternatives.setdefault(text, sum(h.total for h in best))
     ordered = _likeliest(alternatives, len(alternatives))
     kept = list(ordered)[:nbest] if text in list(ordered)[:nbest] else [*list(ordered)[: nbest - 1], text]
     return Transcript(
-        text, float(np.exp(mean)), words, tuple(Alternative(t, ordered[t]) for t in kept), min(silences, default=None)
+        text,
+        float(np.exp(mean)),
+        words,
+        tuple(Alternative(t, ordered[t]) for t in kept),
+        no_speech=min((h.no_speech for h in best if h.no_speech is not None), default=None),
+        temperature=max((h.temperature for h in best), default=0.0),
     )
 
 

@@ -59,7 +59,12 @@ def test_texts_where_nobody_speaks_and_texts_that_repeat_are_counted() -> None:
     utterances = [replace(_utterance(n, None), speech_share=share) for n, share in zip("abcd", shares, strict=True)]
     texts = ["thank you", "", "and then " * 30, "no no no no"]
     figures = metrics(utterances, [Hypothesis(u.id, text, 0.9) for u, text in zip(utterances, texts, strict=True)])
-    assert (figures["texts_without_speech"], figures["repeating_texts"]) == (1, 1)
+    assert (figures["texts_without_speech"], figures["repeating_texts"], figures["decoded_again"]) == (1, 1, 0)
+
+
+def test_texts_that_were_sampled_are_counted() -> None:
+    heard = [Hypothesis(n, "one", 0.9, temperature=temperature) for n, temperature in (("a", 0.0), ("b", 0.4))]
+    assert metrics([_utterance(n, None) for n in "ab"], heard)["decoded_again"] == 1
 
 
 def test_confidence_is_calibrated_on_validation_references_alone() -> None:

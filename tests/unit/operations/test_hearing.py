@@ -5,24 +5,29 @@ import tiny_models
 
 from attune.errors import ModelError
 from attune.operations.hearing import open_on_engine
-from attune.params import Engine, ModelParams, load_params
-from attune.recognizers.ct2 import Ct2WhisperRecognizer
+from attune.params import GREEDY, Engine, ModelParams, load_params
+from attune.recognizers.ct2 import Ct2Engine
 from attune.recognizers.ctc import CtcRecognizer
-from attune.recognizers.whisper import WhisperRecognizer
+from attune.recognizers.whisper import TransformersEngine
+from attune.recognizers.whisper_decoding import WhisperRecognizer
 
 _CLIPS = [tiny_models.speech(seconds, seed) for seed, seconds in enumerate((0.7, 1.9, 3.1))]
 
 
 def _asked(engine: Engine, **changes: object) -> ModelParams:
     model = load_params(Path("params.yaml")).model
-    return model.model_copy(update={"engine": engine, "device": "cpu", "precision": "float32", "revision": None, **changes})
+    return model.model_copy(
+        update={"engine": engine, "safeguards": GREEDY, "device": "cpu", "precision": "float32", "revision": None, **changes}
+    )
 
 
 def test_both_engines_say_the_same(tmp_path: Path) -> None:
     base = str(tiny_models.make_whisper(tmp_path / "base"))
     plain, converted = (open_on_engine(base, _asked(engine)) for engine in ("transformers", "ctranslate2"))
     assert isinstance(plain, WhisperRecognizer)
-    assert isinstance(converted, Ct2WhisperRecognizer)
+    assert isinstance(converted, WhisperRecognizer)
+    assert isinstance(plain.engine, TransformersEngine)
+    assert isinstance(converted.engine, Ct2Engine)
     assert plain.name == converted.name == base
     texts = [heard.text for heard in plain.transcribe(_CLIPS, nbest=2)]
     assert any(texts)
@@ -34,10 +39,12 @@ def test_the_same_model_is_the_same_to_the_cache_however_often_it_is_converted(t
     assert open_on_engine(base, _asked("auto")).digest == open_on_engine(base, _asked("auto")).digest
 
 
-@pytest.mark.parametrize(("precision", "kind"), [("float32", Ct2WhisperRecognizer), ("bfloat16", WhisperRecognizer)])
+@pytest.mark.parametrize(("precision", "kind"), [("float32", Ct2Engine), ("bfloat16", TransformersEngine)])
 def test_auto_converts_on_a_cpu_unless_another_precision_is_asked_for(tmp_path: Path, precision: str, kind: type) -> None:
     base = str(tiny_models.make_whisper(tmp_path / "base"))
-    assert isinstance(open_on_engine(base, _asked("auto", precision=precision)), kind)
+    recognizer = open_on_engine(base, _asked("auto", precision=precision))
+    assert isinstance(recognizer, WhisperRecognizer)
+    assert isinstance(recognizer.engine, kind)
 
 
 def test_what_ctranslate2_would_spoil_stays_with_transformers_or_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`attune transcribe`: files and folders in, text with times out, and a broken file costs only itself."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import soundfile
 from click.testing import CliRunner
 from shipped import write_params
 
+from attune.audio import UnusableAudio
 from attune.cli import main
 from attune.demo.voices import Synthesizer, Voice
-from attune.errors import DataError
-from attune.operations.transcribing import Cue, Heard, cues, sound_files, written
+from attune.errors import DataError, EnvironmentFault
+from attune.operations.transcribing import Cue, Heard, cues, hear_files, sound_files, written
+from attune.params import load_params
+from attune.recognizers.protocol import Transcript
 from attune.records import Word
 
 ROOT = Path(__file__).parents[3]
@@ -55,8 +59,8 @@ def test_results_go_to_a_folder_and_a_broken_file_costs_only_itself(folder: Path
     assert (code, out) == (2, "")
     assert "c.wav" in err
     assert "1 of 3 files could not be heard" in err
-    assert sorted(path.name for path in Path("subtitles").iterdir()) == ["a.wav.srt", "b.flac.srt"]
-    assert Path("subtitles/b.flac.srt").read_text().startswith("1\n00:00:0")
+    assert sorted(str(path) for path in Path("subtitles").rglob("*.srt")) == ["subtitles/a.wav.srt", "subtitles/deep/b.flac.srt"]
+    assert Path("subtitles/deep/b.flac.srt").read_text().startswith("1\n00:00:0")
 
 
 def test_long_recordings_are_heard_in_pieces_with_times_of_the_whole(folder: Path) -> None:
@@ -85,6 +89,61 @@ def test_subtitles_are_as_players_want_them() -> None:
     assert written(HEARD, "srt") == "1\n00:00:00,100 --> 00:00:01,000\ngood morning\n\n2\n00:00:03,000 --> 00:00:03,250\nyes\n\n"
     assert written(HEARD, "vtt").startswith("WEBVTT\n\n00:00:00.100 --> 00:00:01.000\ngood morning\n")
     assert written(HEARD, "text") == "good morning yes\n"
+
+
+def test_two_results_of_one_name_are_refused_before_anything_is_heard(folder: Path) -> None:
+    (folder / "deep" / "a.wav").write_bytes((folder / "a.wav").read_bytes())
+    code, _, err = run("--to", "texts", str(folder / "a.wav"), str(folder / "deep" / "a.wav"))
+    assert code == 2
+    assert "would both be written as a.wav" in err
+    assert run("--to", "texts", str(folder))[0] == 0
+    assert len(list(Path("texts").rglob("a.wav.txt"))) == 2
+
+
+class Ears:
+    """Hears how long a clip is; no more than `most` clips fit in memory."""
+
+    name, family, digest, window_s, workers = "ears", "ctc", "0", None, 2
+
+    def __init__(self, most: int = 100) -> None:
+        self.calls: list[int] = []
+        self._most = most
+
+    def transcribe(self, clips: Sequence[np.ndarray], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
+        assert (nbest, word_times) == (1, True)
+        if len(clips) > self._most:
+            raise RuntimeError("CUDA out of memory.")
+        self.calls.append(len(clips))
+        return [Transcript(f"{clip.size / 16_000:.1f}", 0.5) for clip in clips]
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> list[Path]:
+    """Ten files of 0.5 to 1.4 s, the fourth one broken."""
+    files = [tmp_path / f"{n}.wav" for n in range(10)]
+    for n, file in enumerate(files):
+        soundfile.write(file, 0.1 * np.random.default_rng(n).standard_normal(8_000 + 1_600 * n), 16_000)
+    files[3].write_text("no sound")
+    return files
+
+
+@pytest.mark.parametrize("most", [100, 2])
+def test_files_are_heard_together_and_told_in_their_order(many: list[Path], most: int) -> None:
+    asked = load_params(ROOT / "params.yaml").model.model_copy(update={"batch_s": 4.0, "device": "cpu"})
+    ears, told_s = Ears(most), list[float]()
+    results = list(hear_files(ears, many, asked, told_s.append))
+    assert isinstance(results[3], UnusableAudio)
+    heard = [result for result in results if isinstance(result, Heard)]
+    assert [each.file for each in heard] == [str(file) for file in many if file != many[3]]
+    assert [each.text for each in heard] == [f"{0.5 + 0.1 * n:.1f}" for n in range(10) if n != 3]
+    assert sum(told_s) == pytest.approx(sum(0.5 + 0.1 * n for n in range(10) if n != 3))
+    assert max(ears.calls) > 2 if most == 100 else max(ears.calls) <= 2
+
+
+def test_one_clip_that_does_not_fit_into_memory_is_said(many: list[Path]) -> None:
+    asked = load_params(ROOT / "params.yaml").model.model_copy(update={"device": "cpu"})
+    with pytest.raises(EnvironmentFault, match=r"memory does not suffice to hear \d\.\d s"):
+        list(hear_files(Ears(0), many, asked))
 
 
 def test_a_folder_without_sound_is_an_error(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import tiny_models
 
-from attune.params import ModelParams
+from attune.params import GREEDY, ModelParams, load_params
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def params() -> ModelParams:
-    return ModelParams(
-        name="none", revision=None, language=None, device="cpu", engine="transformers", precision="float32", batch_s=15.0
-    )
+    """The shipped ones on a CPU, without safeguards: random weights would always be doubted."""
+    changed = {"name": "none", "device": "cpu", "engine": "transformers", "precision": "float32", "batch_s": 15.0}
+    shipped = load_params(Path(__file__).parents[3] / "params.yaml").model
+    return shipped.model_copy(update={**changed, "safeguards": GREEDY})
