@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from transformers import (
     GenerationConfig,
+    HubertConfig,
+    HubertForCTC,
     SeamlessM4TFeatureExtractor,
     Wav2Vec2BertConfig,
     Wav2Vec2BertForCTC,
@@ -18,6 +21,8 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
     Wav2Vec2ForCTC,
     Wav2Vec2Processor,
+    WavLMConfig,
+    WavLMForCTC,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
@@ -32,6 +37,13 @@ _LANGUAGES = ("en", "es", "de")
 _TEXTS = ["the patient has a fever and a cough"] * 5
 
 
+_WAV2VEC2S: dict[str, tuple[Any, Any]] = {
+    "wav2vec2": (Wav2Vec2Config, Wav2Vec2ForCTC),
+    "hubert": (HubertConfig, HubertForCTC),
+    "wavlm": (WavLMConfig, WavLMForCTC),
+}
+
+
 def speech(seconds: float, seed: int = 0) -> NDArray[np.float32]:
     """Noise with a tune in it, 16 kHz, so that no two seconds sound alike."""
     count = round(seconds * 16_000)
@@ -41,16 +53,16 @@ def speech(seconds: float, seed: int = 0) -> NDArray[np.float32]:
     return (0.3 * tune + 0.05 * rng.standard_normal(count)).astype(np.float32)
 
 
-def make_whisper(folder: Path, multilingual: bool = False) -> Path:
-    """A Whisper-class checkpoint with a 2 s window."""
+def make_whisper(folder: Path, multilingual: bool = False, window_s: int = WINDOW_S, mels: int = 80, positions: int = 24) -> Path:
+    """A Whisper-class checkpoint with a short window, or as published ones: 30 s, 448 positions, 80 or 128 mels."""
     torch.manual_seed(0)
-    tokenizer = whisper_tokenizer(_TEXTS, 280, _LANGUAGES if multilingual else ("en",), WINDOW_S)
+    tokenizer = whisper_tokenizer(_TEXTS, 280, _LANGUAGES if multilingual else ("en",), window_s)
     end, token = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids
     config = WhisperConfig(
         vocab_size=len(tokenizer), d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=64, decoder_ffn_dim=64,
-        encoder_attention_heads=2, decoder_attention_heads=2, max_source_positions=WINDOW_S * 50, max_target_positions=24,
+        encoder_attention_heads=2, decoder_attention_heads=2, max_source_positions=window_s * 50, max_target_positions=positions,
         decoder_start_token_id=token("<|startoftranscript|>"), bos_token_id=end, eos_token_id=end, pad_token_id=end,
-        suppress_tokens=None, begin_suppress_tokens=None, init_std=0.4, num_mel_bins=80,
+        suppress_tokens=None, begin_suppress_tokens=None, init_std=0.4, num_mel_bins=mels,
     )  # fmt: skip
     model = WhisperForConditionalGeneration(config)
     languages = {
@@ -59,25 +71,51 @@ def make_whisper(folder: Path, multilingual: bool = False) -> Path:
     }
     model.generation_config = GenerationConfig(
         decoder_start_token_id=token("<|startoftranscript|>"), bos_token_id=end, eos_token_id=end, pad_token_id=end,
-        no_timestamps_token_id=token("<|notimestamps|>"), is_multilingual=multilingual, max_length=24,
+        no_timestamps_token_id=token("<|notimestamps|>"), is_multilingual=multilingual, max_length=positions,
         suppress_tokens=list(range(token("<|startoftranscript|>"), len(tokenizer))), begin_suppress_tokens=[],
         alignment_heads=[[0, 0]], _from_model_config=False, **(languages if multilingual else {}),
     )  # fmt: skip
-    extractor = WhisperFeatureExtractor(feature_size=80, hop_length=160, chunk_length=WINDOW_S, n_fft=400)
+    extractor = WhisperFeatureExtractor(feature_size=mels, hop_length=160, chunk_length=window_s, n_fft=400)
     return _save(model, WhisperProcessor(extractor, tokenizer), folder)
 
 
-def make_wav2vec2(folder: Path, norm: str) -> Path:
-    """A Wav2Vec2 checkpoint; `norm` is `layer` (the kind CTranslate2 converts rightly) or `group`."""
+def make_wav2vec2(folder: Path, norm: str, kind: str = "wav2vec2") -> Path:
+    """A Wav2Vec2 checkpoint, or one of its kin: hubert, wavlm.
+
+    `norm` is `layer` (the kind of Wav2Vec2 that CTranslate2 converts rightly) or `group`.
+    """
     torch.manual_seed(0)
     layered = norm == "layer"
-    config = Wav2Vec2Config(
+    configured, model = _WAV2VEC2S[kind]
+    config = configured(
         vocab_size=30, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, conv_dim=(16,) * 7,
         feat_extract_norm=norm, do_stable_layer_norm=layered, conv_bias=layered, num_conv_pos_embeddings=128,
         num_conv_pos_embedding_groups=16, pad_token_id=0, bos_token_id=None, eos_token_id=None, initializer_range=0.3,
     )  # fmt: skip
     extractor = Wav2Vec2FeatureExtractor(return_attention_mask=layered)
-    return _save(_lively(Wav2Vec2ForCTC(config)), Wav2Vec2Processor(extractor, _letters(folder)), folder)
+    return _save(_lively(model(config)), Wav2Vec2Processor(extractor, _letters(folder)), folder)
+
+
+def make_mms(folder: Path) -> Path:
+    """A Wav2Vec2 checkpoint with weights and letters for each of two languages, `eng` being the one it speaks as it is."""
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        vocab_size=30, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, conv_dim=(16,) * 7,
+        feat_extract_norm="layer", do_stable_layer_norm=True, conv_bias=True, num_conv_pos_embeddings=128, adapter_attn_dim=4,
+        num_conv_pos_embedding_groups=16, pad_token_id=0, bos_token_id=None, eos_token_id=None, initializer_range=0.3,
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = {"eng": "abcdefghijklmnopqrstuvwxyz'", "ell": "αβγδεζηθικλμνξοπρστυφχψω"}
+    vocabulary = {code: {t: n for n, t in enumerate(["<pad>", "<unk>", "|", *some])} for code, some in letters.items()}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    tokenizer = Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), bos_token=None, eos_token=None, target_lang="eng")
+    model = _lively(Wav2Vec2ForCTC(config))
+    _save(model, Wav2Vec2Processor(Wav2Vec2FeatureExtractor(return_attention_mask=True), tokenizer), folder)
+    for code, count in (("eng", 30), ("ell", 27)):
+        weights = {name: torch.randn_like(w) if code == "ell" else w.clone() for name, w in model._get_adapters().items()}
+        weights |= {name: weights[name][:count].clone() for name in ("lm_head.weight", "lm_head.bias")}
+        save_file(weights, folder / f"adapter.{code}.safetensors")
+    return folder
 
 
 def make_wav2vec2_bert(folder: Path) -> Path:

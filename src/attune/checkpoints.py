@@ -35,6 +35,7 @@ _KNOWN: dict[str, tuple[Family, str, str]] = {
 """model_type → family, and the transformers classes of its model and processor."""
 _UNNEEDED = ("masked_spec_embed",)
 """Weights that only training with masked features reads; published checkpoints often lack them."""
+_LANGUAGE_ADAPTER = "adapter.{}.safetensors"
 _FETCHED = ["*.json", "*.txt", "*.jinja", "model.safetensors", "model-*.safetensors", "adapter_model.safetensors"]
 _DIGESTED = ("*.json", "*.txt", "*.safetensors", "model.bin")
 
@@ -75,36 +76,37 @@ class TrainingRecord:
     """Of what was learnt, so that the record changes with it; `write_training_record` fills it in."""
 
 
-def load_checkpoint(name: str, revision: str | None) -> Checkpoint:
+def load_checkpoint(name: str, revision: str | None, language: str | None = None) -> Checkpoint:
     """The model called `name`: a folder, a hub name, a folder of LoRA adapters (merged into their base), or a tuned folder.
 
-    Raises ModelError, in one line, for whatever keeps it from being used.
+    `language` is for models that have weights and letters for each (MMS). Raises ModelError, in one line, for whatever keeps
+    it from being used.
     """
     if (Path(name) / TRAINING_RECORD).is_file():
-        return load_checkpoint(tuned_checkpoint(Path(name)), read_training_record(Path(name)).revision)
-    folder = resolve_base(name, revision)
+        return load_checkpoint(tuned_checkpoint(Path(name)), read_training_record(Path(name)).revision, language)
+    folder = resolve_base(name, revision, language)
     if (folder / _ADAPTER_CONFIG).is_file():
-        return _merged(name, folder, revision)
-    return _load_base(name, folder)
+        return _merged(name, folder, revision, language)
+    return _load_base(name, folder, language)
 
 
-def outline(name: str, revision: str | None) -> Outline:
+def outline(name: str, revision: str | None, language: str | None = None) -> Outline:
     """Of the model that `load_checkpoint` would load. Raises ModelError as that does, but for what only weights tell."""
     if (Path(name) / TRAINING_RECORD).is_file():
-        return outline(tuned_checkpoint(Path(name)), read_training_record(Path(name)).revision)
-    folder = resolve_base(name, revision)
+        return outline(tuned_checkpoint(Path(name)), read_training_record(Path(name)).revision, language)
+    folder = resolve_base(name, revision, language)
     if (folder / _ADAPTER_CONFIG).is_file():
-        base = outline(*_base_of(folder, revision))
+        base = outline(*_base_of(folder, revision), language)
         return replace(base, name=name, digest=_adapted_digest(base.digest, folder))
     family, _, _ = _kind(folder)
     _require_files(folder)
     from transformers import AutoConfig
 
     with _usable(folder), quietly():
-        return Outline(name, family, AutoConfig.from_pretrained(folder, local_files_only=True), files_digest(folder))
+        return Outline(name, family, AutoConfig.from_pretrained(folder, local_files_only=True), files_digest(folder, language))
 
 
-def resolve_base(name: str, revision: str | None) -> Path:
+def resolve_base(name: str, revision: str | None, language: str | None = None) -> Path:
     """The folder that holds checkpoint `name`, fetched from the hub if it is none here. Raises ModelError."""
     if Path(name).is_dir():
         return Path(name)
@@ -112,7 +114,8 @@ def resolve_base(name: str, revision: str | None) -> Path:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FETCHED))
+        wanted = [*_FETCHED, *([_LANGUAGE_ADAPTER.format(language)] if language else [])]
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
     except GatedRepoError as error:
         raise ModelError(
             f"model {name!r} needs permission: accept its terms on huggingface.co, then run: hf auth login"
@@ -153,10 +156,11 @@ def write_training_record(folder: Path, record: TrainingRecord) -> None:
     write_json(folder / TRAINING_RECORD, asdict(replace(record, weights_digest=learnt)))
 
 
-def files_digest(folder: Path) -> str:
-    """SHA-256, as hex, of the names and contents of the files in `folder` that decide what the model says."""
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in _DIGESTED for path in folder.glob(pattern)}):
+def files_digest(folder: Path, language: str | None = None) -> str:
+    """SHA-256, as hex, of the names and contents of the files in `folder` that decide what the model says in `language`."""
+    digest, others = hashlib.sha256(), set(folder.glob(_LANGUAGE_ADAPTER.format("*")))
+    others -= {folder / _LANGUAGE_ADAPTER.format(language)}
+    for path in sorted({path for pattern in _DIGESTED for path in folder.glob(pattern)} - others):
         digest.update(path.name.encode() + b"\0")
         with path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -183,7 +187,7 @@ def quietly() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _load_base(name: str, folder: Path) -> Checkpoint:
+def _load_base(name: str, folder: Path, language: str | None) -> Checkpoint:
     family, model_class, processor_class = _kind(folder)
     _require_files(folder)
     import torch
@@ -200,9 +204,26 @@ def _load_base(name: str, folder: Path) -> Checkpoint:
             f"{folder} lacks {len(missing)} weight(s) of {model_class}, first {missing[0]}; it was not trained to write text: "
             "choose a checkpoint fine-tuned for speech recognition"
         )
+    if getattr(model.config, "adapter_attn_dim", None) and language:
+        _speak(folder, model, processor.tokenizer, language)
     _check_vocabulary(folder, family, processor.tokenizer, model.config)
     model.name_or_path = model.config._name_or_path = name  # else adapters would remember a path of this machine's cache
-    return Checkpoint(name, family, model.config, model.eval(), processor, files_digest(folder))
+    return Checkpoint(name, family, model.config, model.eval(), processor, files_digest(folder, language))
+
+
+def _speak(folder: Path, model: Any, tokenizer: Any, language: str) -> None:
+    """Gives a model of many languages (Pratap et al., 2023, "Scaling Speech Technology to 1,000+ Languages") the wanted one."""
+    if language == tokenizer.target_lang:
+        return  # its weights are those in model.safetensors
+    if language not in tokenizer.vocab or not (folder / _LANGUAGE_ADAPTER.format(language)).is_file():
+        here = sorted(path.name.split(".")[1] for path in folder.glob(_LANGUAGE_ADAPTER.format("*")))
+        raise ModelError(
+            f"{folder} has no weights ({_LANGUAGE_ADAPTER.format(language)}) or no letters for model.language {language!r}; it "
+            f"speaks {tokenizer.target_lang!r} as it is, and there are weights here for: {', '.join(here) or 'no other'}"
+        )
+    with _usable(folder), quietly():
+        tokenizer.set_target_lang(language)
+        model.load_adapter(language, use_safetensors=True, local_files_only=True)
 
 
 def _check_vocabulary(folder: Path, family: Family, tokenizer: Any, config: Any) -> None:
@@ -218,8 +239,8 @@ def _check_vocabulary(folder: Path, family: Family, tokenizer: Any, config: Any)
         )
 
 
-def _merged(name: str, folder: Path, revision: str | None) -> Checkpoint:
-    base = load_checkpoint(*_base_of(folder, revision))
+def _merged(name: str, folder: Path, revision: str | None, language: str | None) -> Checkpoint:
+    base = load_checkpoint(*_base_of(folder, revision), language)
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 

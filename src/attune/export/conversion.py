@@ -31,6 +31,7 @@ _RIGHT_CTC: dict[str, Any] = {
     "num_conv_pos_embeddings": 128,
     "num_conv_pos_embedding_groups": 16,
     "add_adapter": False,
+    "adapter_attn_dim": None,
 }
 """The one configuration of CTC model that CTranslate2 4.8 converts to the same outputs; measured, not documented."""
 

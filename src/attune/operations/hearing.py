@@ -61,7 +61,7 @@ def open_as(name: str, params: ModelParams, way: Way) -> Recognizer:
     if is_exported(name):
         return open_recognizer(name, params)
     if way.engine == "transformers":
-        checkpoint = load_checkpoint(name, _revision(name, params))
+        checkpoint = load_checkpoint(name, _revision(name, params), params.language)
         return recognizer_of(checkpoint, params.model_copy(update={"precision": way.compute_type}))
     folder = _converted(name, params)
     try:
@@ -119,7 +119,7 @@ def _converted(name: str, params: ModelParams) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", ignore_cleanup_errors=True) as draft:
         made = Path(draft) / key
-        convert(load_checkpoint(name, _revision(name, params)), name, "float32", made)
+        convert(load_checkpoint(name, _revision(name, params), params.language), name, "float32", made)
         write_text(sum_of(folder), files_digest(made))
         try:
             made.rename(folder)
@@ -130,7 +130,7 @@ def _converted(name: str, params: ModelParams) -> Path:
 
 
 def _outline(name: str, params: ModelParams) -> Outline:
-    return outline(name, _revision(name, params))
+    return outline(name, _revision(name, params), params.language)
 
 
 def _revision(name: str, params: ModelParams) -> str | None:

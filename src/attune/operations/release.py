@@ -61,7 +61,7 @@ def release(
     """
     wanted = params.convert_ct2
     params = params.model_copy(update={"model": params.model.model_copy(update={"safeguards": GREEDY})})
-    checkpoint, base = load_checkpoint(str(finetuned), None), read_training_record(finetuned).base
+    checkpoint, base = load_checkpoint(str(finetuned), None, params.model.language), read_training_record(finetuned).base
     compared = parity_set(utterances, wanted.parity_utterances)
     tuned, _ = hear(finetuned, compared, sounds, params, cache, engine="transformers")
 

@@ -51,7 +51,7 @@ def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Pat
     lengths = {u.id: u.duration_s for u in read_utterances(prepared)}
     train, validation = (read_jsonl(selected / f"{side}.jsonl", Selection) for side in ("train", "validation"))
     errors = sum(s.role == "error" for s in train)
-    checkpoint = load_checkpoint(model.name, model.revision)
+    checkpoint = load_checkpoint(model.name, model.revision, model.language)
     method: Literal["lora", "full", "none"] = params.train.method if errors else "none"
     report = TrainingReport()
     if errors:

@@ -4,6 +4,7 @@ Frames of a model run by transformers come from here; another engine hands in it
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -146,7 +147,9 @@ def _transformers_listener(checkpoint: Checkpoint, device: str, dtype: Any) -> L
         lengths = torch.tensor([len(one) for one in inputs])
         padded = torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True).to(device, dtype)
         mask = (torch.arange(padded.shape[1])[None, :] < lengths[:, None]).long().to(device)
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            # of WavLM's attention in transformers 5.23; torch still computes it rightly
+            warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask", UserWarning)
             log_probs = model(padded, attention_mask=mask if masked else None).logits.float().log_softmax(-1).cpu().numpy()
         frames = model._get_feat_extract_output_lengths(lengths).tolist()
         return [np.asarray(row[:count], dtype=np.float32) for row, count in zip(log_probs, frames, strict=True)]

@@ -23,7 +23,8 @@ def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None,
         device = choose_device(params.device)
         batch_s = params.batch_s or default_batch_s(device)
         return open_ct2(shown_as or name, Path(name), device, params, batch_s, compute_type)
-    return recognizer_of(load_checkpoint(name, params.revision if name == params.name else None), params)
+    revision = params.revision if name == params.name else None
+    return recognizer_of(load_checkpoint(name, revision, params.language), params)
 
 
 def is_exported(name: str) -> bool:

@@ -13,8 +13,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "whisper": tiny_models.make_whisper(root / "whisper"),
         "multilingual": tiny_models.make_whisper(root / "multilingual", multilingual=True),
+        "large-v3": tiny_models.make_whisper(root / "large-v3", multilingual=True, window_s=30, mels=128, positions=448),
         "wav2vec2-layer": tiny_models.make_wav2vec2(root / "wav2vec2-layer", "layer"),
         "wav2vec2-group": tiny_models.make_wav2vec2(root / "wav2vec2-group", "group"),
+        "hubert": tiny_models.make_wav2vec2(root / "hubert", "group", "hubert"),
+        "wavlm": tiny_models.make_wav2vec2(root / "wavlm", "layer", "wavlm"),
+        "mms": tiny_models.make_mms(root / "mms"),
         "wav2vec2-bert": tiny_models.make_wav2vec2_bert(root / "wav2vec2-bert"),
     }
 

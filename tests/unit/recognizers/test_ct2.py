@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faster_whisper import WhisperModel
 from tiny_models import speech
 
 from attune.checkpoints import load_checkpoint
@@ -105,3 +106,22 @@ def test_where_nothing_is_heard_the_scores_are_finite(models: dict[str, Path], p
     assert [t.text for t in mute] == [""] * len(_CLIPS)
     assert all(0 < t.confidence <= 1 for t in mute)
     assert all(np.isfinite(alternative.score) for t in mute for alternative in t.alternatives)
+
+
+def test_stock_faster_whisper_says_the_same_with_what_is_converted_of_a_published_kind(
+    models: dict[str, Path], params: ModelParams, tmp_path: Path
+) -> None:
+    folder = _exported(models, "large-v3", "float32", tmp_path / "ct2")
+    clips = [speech(3.0, 1), speech(29.0, 2)]
+    spoken = params.model_copy(update={"language": "es"})
+    tuned, exported = (open_recognizer(str(name), spoken).transcribe(clips) for name in (models["large-v3"], folder))
+    stock = WhisperModel(str(folder), device="cpu", compute_type="float32")
+    never = json.loads((folder / "generation_config.json").read_text())["suppress_tokens"]
+    greedy = {"beam_size": 1, "temperature": 0.0, "without_timestamps": True, "suppress_tokens": never, "vad_filter": False}
+    unguarded = {"compression_ratio_threshold": None, "log_prob_threshold": None, "no_speech_threshold": None}
+    for clip, one, other in zip(clips, tuned, exported, strict=True):
+        padded = np.pad(clip, (0, 30 * 16_000 - clip.size))  # it would fill up the features instead, with another value
+        segments, _ = stock.transcribe(padded, language="es", **greedy, **unguarded)
+        text = " ".join(" ".join(segment.text for segment in segments).split())
+        assert text == one.text == other.text
+        assert text

@@ -1,3 +1,4 @@
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -5,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import speech
-from transformers import Wav2Vec2ForCTC
+from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 
 from attune.checkpoints import load_checkpoint
+from attune.errors import ModelError
+from attune.export.conversion import refusal
 from attune.params import ModelParams
 from attune.recognizers.ctc import CtcRecognizer, ctc_input
 from attune.recognizers.registry import open_recognizer
 
-_KINDS = ["wav2vec2-layer", "wav2vec2-group", "wav2vec2-bert"]
+_KINDS = ["wav2vec2-layer", "wav2vec2-group", "wav2vec2-bert", "hubert", "wavlm", "mms"]
 _CLIPS = [speech(1.0, 1), speech(2.51, 2), speech(1.0, 3), speech(0.43, 4), speech(1.77, 5)]
 
 
@@ -94,3 +97,49 @@ def test_nbest_holds_the_text_and_is_ordered(models: dict[str, Path], params: Mo
 def test_a_clip_of_any_length_is_heard(models: dict[str, Path], params: ModelParams, kind: str, seconds: float) -> None:
     (heard,) = _open(models, params, kind).transcribe([speech(seconds)])
     assert 0 < heard.confidence <= 1
+
+
+def test_a_model_of_many_languages_speaks_the_one_that_is_asked_for(models: dict[str, Path], params: ModelParams) -> None:
+    as_it_is, english, greek = (
+        open_recognizer(str(models["mms"]), params.model_copy(update={"language": code})) for code in (None, "eng", "ell")
+    )
+    plain, in_english, in_greek = ([t.text for t in r.transcribe(_CLIPS)] for r in (as_it_is, english, greek))
+    assert plain == in_english
+    assert all(set(text) <= set("αβγδεζηθικλμνξοπρστυφχψω ") for text in in_greek)
+    assert any(in_greek)
+    assert greek.digest != english.digest
+    processor, model = Wav2Vec2Processor.from_pretrained(models["mms"]), Wav2Vec2ForCTC.from_pretrained(models["mms"])
+    processor.tokenizer.set_target_lang("ell")
+    model.load_adapter("ell", use_safetensors=True)
+    ids = model(**processor(_CLIPS[0], sampling_rate=16_000, return_tensors="pt")).logits.argmax(-1)
+    assert processor.batch_decode(ids)[0].split() == in_greek[0].split()
+
+
+def test_a_language_without_weights_is_refused_with_those_that_have_some(models: dict[str, Path], params: ModelParams) -> None:
+    with pytest.raises(ModelError, match=r"model\.language 'fra'; it speaks 'eng' as it is.*weights here for: ell, eng"):
+        open_recognizer(str(models["mms"]), params.model_copy(update={"language": "fra"}))
+
+
+def test_weights_of_another_language_do_not_make_it_another_model(
+    models: dict[str, Path], params: ModelParams, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(models["mms"], tmp_path / "mms")
+    spoken = params.model_copy(update={"language": "ell"})
+    (copy / "adapter.eng.safetensors").unlink()
+    assert open_recognizer(str(copy), spoken).digest == open_recognizer(str(models["mms"]), spoken).digest
+
+
+def test_a_model_of_many_languages_is_not_converted(models: dict[str, Path]) -> None:
+    checkpoint = load_checkpoint(str(models["mms"]), None, "ell")
+    assert "adapter_attn_dim is 4" in (refusal("ctc", checkpoint.config) or "")
+
+
+def test_a_tuned_model_of_many_languages_speaks_the_one_it_was_tuned_in(
+    models: dict[str, Path], params: ModelParams, tmp_path: Path
+) -> None:
+    spoken = params.model_copy(update={"language": "ell"})
+    checkpoint = load_checkpoint(str(models["mms"]), None, "ell")
+    checkpoint.model.save_pretrained(tmp_path)
+    checkpoint.processor.save_pretrained(tmp_path)
+    before, after = (open_recognizer(name, spoken).transcribe(_CLIPS) for name in (str(models["mms"]), str(tmp_path)))
+    assert [t.text for t in after] == [t.text for t in before]
