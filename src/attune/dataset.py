@@ -8,10 +8,12 @@ hold more than an hour (about 60 MB), it is parted in two.
 import hashlib
 import io
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +30,7 @@ SAMPLE_RATE_HZ = 16_000
 _SHARD_S = 3600
 _FIRST_BITS = 3
 _HASH_BITS = 16
-_ROW_GROUP = 16
+_ROW_GROUP, _KEPT_GROUPS = 16, 8
 _AS_IT_IS: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 """FLAC is as small as it gets, and no two clips are equal."""
 _SCHEMA = pa.schema([("id", pa.string()), ("audio", pa.binary())])
@@ -104,17 +106,34 @@ def read_rejected(folder: Path) -> list[Rejection]:
 
 
 class Sounds:
-    """The recordings of a prepared corpus by utterance id; encoded sound stays in memory, samples are decoded on demand."""
+    """The recordings of a prepared corpus by utterance id, read and decoded on demand: memory does not grow with their number."""
 
     def __init__(self, folder: Path) -> None:
-        self._flac: dict[str, bytes] = {}
-        for shard in sorted(folder.glob("audio-*.parquet")):
-            table = pq.read_table(shard)
-            self._flac.update(zip(table["id"].to_pylist(), table["audio"].to_pylist(), strict=True))
-        self._folder = folder
+        self._folder, self._lock = folder, Lock()
+        self._shards = [pq.ParquetFile(shard) for shard in sorted(folder.glob("audio-*.parquet"))]
+        self._places = {name: place for number in range(len(self._shards)) for name, place in self._ids(number)}
+        self._recent: OrderedDict[tuple[int, int], pa.ChunkedArray] = OrderedDict()
 
     def __getitem__(self, utterance_id: str) -> Samples:
         """Float32 samples in [-1, 1] at 16 kHz, shape (time,). Raises DataError for an id that is not there."""
-        if utterance_id not in self._flac:
+        if utterance_id not in self._places:
             raise DataError(f"{self._folder} has no sound for utterance {utterance_id}; run: dvc repro split_clean_noisy")
-        return decode_flac(self._flac[utterance_id])
+        shard, group, row = self._places[utterance_id]
+        with self._lock:
+            flac = self._group(shard, group)[row].as_py()
+        return decode_flac(flac)
+
+    def _ids(self, number: int) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        """Each id of a shard with the number of the shard, of the row group in it, and of the row in that."""
+        shard, names = self._shards[number], iter(self._shards[number].read(["id"], use_threads=False)["id"].to_pylist())
+        for group in range(shard.num_row_groups):
+            for row in range(shard.metadata.row_group(group).num_rows):
+                yield next(names), (number, group, row)
+
+    def _group(self, shard: int, group: int) -> pa.ChunkedArray:
+        if (shard, group) not in self._recent:
+            table = self._shards[shard].read_row_group(group, ["audio"], use_threads=False)  # loaders fork
+            self._recent[shard, group] = table["audio"]
+            if len(self._recent) > _KEPT_GROUPS:
+                self._recent.popitem(last=False)
+        return self._recent[shard, group]

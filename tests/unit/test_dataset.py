@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -83,3 +84,14 @@ def test_a_shard_of_more_than_an_hour_is_parted_and_the_others_stay(tmp_path: Pa
     for shard in (tmp_path / "after").glob("*.parquet"):
         assert sum(by_id[i] for i in pq.read_table(shard)["id"].to_pylist()) <= 3600
     assert len(Sounds(tmp_path / "after")["long7"]) == 1600
+
+
+def test_memory_does_not_grow_with_the_number_of_clips(tmp_path: Path) -> None:
+    utterances = [utterance(f"u{n}", f"person {n % 7}") for n in range(1200)]
+    sound = {u.id: encode_flac(np.tile(samples(n), 10)) for n, u in enumerate(utterances)}
+    write_corpus(tmp_path, utterances, sound, [])
+    before, sounds = pa.total_allocated_bytes(), Sounds(tmp_path)
+    for n in np.random.default_rng(0).permutation(1200):
+        assert np.array_equal(sounds[f"u{n}"][:1600], samples(int(n)))
+    assert sum(map(len, sound.values())) > 20e6
+    assert pa.total_allocated_bytes() - before < 8e6
