@@ -1,7 +1,9 @@
 """Where and how precisely models compute: what the user asked for, checked against what this machine has."""
 
 import ctypes
+import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from attune.errors import EnvironmentFault
@@ -39,8 +41,22 @@ def choose_dtype(wanted: Precision, device: str) -> Any:
     return getattr(torch, wanted)
 
 
+def peak_memory_mb(device: str) -> float:
+    """The most that this process has taken so far, in megabytes; on a GPU, of the GPU's."""
+    if device == "cuda":
+        import torch
+
+        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")  # rusage has what ran in it before, such as a shell
+        return round(int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6, 1)
+    except (OSError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
 def reuse_freed_memory() -> None:
-    """Has glibc hand freed blocks out again where it would give each back to the system: a training step takes a tenth less time.
+    """Has glibc hand freed blocks out again where it would give each back to the system: work on a CPU takes a tenth less time.
 
     A tensor's memory is fresh, and so zeroed by the kernel page by page, each time otherwise. Other C libraries are left alone.
     """

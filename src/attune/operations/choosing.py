@@ -25,8 +25,8 @@ from attune.workcache import WorkCache, digest_of
 
 _METHOD = "ways 1"
 _TRIED_CLIPS = 64
-_REFERENCE_S = 1.5
-"""How long the reference may take; what it has heard by then is what the others are compared on."""
+_REFERENCE_S, _FEWEST_CLIPS = 1.5, 6
+"""How long the reference may take, unless it hears even fewer by then; what it has heard is what the others are compared on."""
 _WORTH = 1.2
 """Another way is taken where it is so many times as fast as one before it in the list, lest chance decide."""
 _TOGETHER = (16, 4, 1)
@@ -162,9 +162,11 @@ def _timed(recognizer: Recognizer, clips: Clips, batch_s: float, at_most_s: floa
 
 
 def _until(batches: Iterator[Any], begin_s: float, at_most_s: float | None) -> Iterator[Any]:
+    heard = 0
     for batch in batches:
         yield batch
-        if at_most_s is not None and time.perf_counter() - begin_s > at_most_s:
+        heard += len(batch)
+        if at_most_s is not None and heard >= _FEWEST_CLIPS and time.perf_counter() - begin_s > at_most_s:
             break
 
 

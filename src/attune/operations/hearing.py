@@ -1,9 +1,7 @@
 """One model over a corpus as `params.model` asks: what the baseline, the evaluation and the release have in common."""
 
 import os
-import resource
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +9,7 @@ from pathlib import Path
 
 from attune.checkpoints import Outline, files_digest, load_checkpoint, outline
 from attune.dataset import Sounds
-from attune.devices import choose_device, choose_dtype
+from attune.devices import choose_device, choose_dtype, peak_memory_mb, reuse_freed_memory
 from attune.errors import ModelError
 from attune.export.conversion import CARD, convert, refusal
 from attune.files import write_text
@@ -41,10 +39,28 @@ def hear(
     Raises ModelError where the model cannot be opened, EnvironmentFault where memory does not suffice.
     """
     model = params.model if engine is None else params.model.model_copy(update={"engine": engine})
-    choice = _choice(str(name), model, Clips(utterances, sounds, nbest, word_times), cache)
+    choice = choose_way(str(name), model, Clips(utterances, sounds, nbest, word_times), cache)
     recognizer = open_as(str(name), model, choice.way)
     heard, report = transcribe_corpus(recognizer, utterances, sounds, cache, choice.way.batch_s, nbest, word_times)
-    return heard, replace(report, way=str(choice.way), why=choice.why, peak_memory_mb=_peak_memory_mb(model))
+    return heard, replace(report, way=str(choice.way), why=choice.why, peak_memory_mb=peak_memory_mb(choose_device(model.device)))
+
+
+def choose_way(name: str, params: ModelParams, clips: Clips, cache: WorkCache) -> Choice:
+    """How `name` is to be heard here: as `params` say, and where they say auto, as trying on some of the clips tells.
+
+    Raises ModelError where it cannot be opened.
+    """
+    told = None if is_exported(name) else _outline(name, params)
+    usual, device = _usual(params, told), choose_device(params.device)
+    if told is None or params.engine != "auto" or params.precision != "auto" or not clips.utterances:
+        return Choice(usual, "")
+    reference = Way("transformers", "float32", usual.batch_s / 4)
+    half = ("bfloat16",) if device == "cpu" else ("bfloat16", "float16")
+    ways = [reference, usual, reference, *(replace(reference, compute_type=kind) for kind in half)]
+    if refusal(told.family, told.config) is None:
+        ways += [Way("ctranslate2", kind, usual.batch_s) for kind in _computed_in(device)]
+    plain = params.model_copy(update={"safeguards": GREEDY})
+    return choose(ways, lambda way: open_as(name, plain, way), told, device, clips, cache, batches=params.batch_s is None)
 
 
 def open_on_engine(name: str, params: ModelParams) -> Recognizer:
@@ -57,6 +73,8 @@ def open_on_engine(name: str, params: ModelParams) -> Recognizer:
 
 def open_as(name: str, params: ModelParams, way: Way) -> Recognizer:
     """The recogniser called `name`, run in that way. Raises ModelError or EnvironmentFault."""
+    if choose_device(params.device) == "cpu":
+        reuse_freed_memory()
     params = params.model_copy(update={"batch_s": way.batch_s})
     if is_exported(name):
         return open_recognizer(name, params)
@@ -69,20 +87,6 @@ def open_as(name: str, params: ModelParams, way: Way) -> Recognizer:
     except ModelError:
         shutil.rmtree(folder)  # the cache was damaged, or the model is: converting again tells
         return open_recognizer(str(_converted(name, params)), params, name, way.compute_type)
-
-
-def _choice(name: str, params: ModelParams, clips: Clips, cache: WorkCache) -> Choice:
-    told = None if is_exported(name) else _outline(name, params)
-    usual, device = _usual(params, told), choose_device(params.device)
-    if told is None or params.engine != "auto" or params.precision != "auto" or not clips.utterances:
-        return Choice(usual, "")
-    reference = Way("transformers", "float32", usual.batch_s / 4)
-    half = ("bfloat16",) if device == "cpu" else ("bfloat16", "float16")
-    ways = [reference, usual, reference, *(replace(reference, compute_type=kind) for kind in half)]
-    if refusal(told.family, told.config) is None:
-        ways += [Way("ctranslate2", kind, usual.batch_s) for kind in _computed_in(device)]
-    plain = params.model_copy(update={"safeguards": GREEDY})
-    return choose(ways, lambda way: open_as(name, plain, way), told, device, clips, cache, batches=params.batch_s is None)
 
 
 def _usual(params: ModelParams, told: Outline | None) -> Way:
@@ -135,12 +139,3 @@ def _outline(name: str, params: ModelParams) -> Outline:
 
 def _revision(name: str, params: ModelParams) -> str | None:
     return params.revision if name == params.name else None
-
-
-def _peak_memory_mb(params: ModelParams) -> float:
-    if choose_device(params.device) == "cuda":
-        import torch
-
-        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

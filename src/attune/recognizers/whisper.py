@@ -44,7 +44,7 @@ class TransformersEngine:
         self._no_speech = no_speech_token(checkpoint.processor.tokenizer)
         self._generation = checkpoint.model.generation_config
         told = self._generation.to_dict()
-        self._limit = new_tokens(checkpoint.config.max_target_positions, told)
+        self._new_tokens = new_tokens(checkpoint.config.max_target_positions, told)
         self._never: list[int] = told.get("suppress_tokens") or []
         self._never_first: list[int] = told.get("begin_suppress_tokens") or []
         self._alignment_heads: list[list[int]] = told.get("alignment_heads") or _last_half(checkpoint.config)
@@ -122,7 +122,7 @@ class TransformersEngine:
             attention_mask=torch.ones(states.shape[:2], device=self._device),
             decoder_input_ids=prompt,
             logits_processor=LogitsProcessorList(rules),
-            max_length=start + self._limit,
+            max_length=start + self._new_tokens,
             use_cache=True,
             **{"do_sample": False, "num_beams": 1, **how},
         )
