@@ -5,7 +5,6 @@ a checkpoint is never run. Which folder a tuned model lies in is written and rea
 """
 
 import hashlib
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from attune.checkpoint_files import LANGUAGE_ADAPTER, files_digest, one_line, read_json, require_files, resolve_base
 from attune.errors import ModelError
 from attune.files import write_json
 
@@ -35,9 +35,6 @@ _KNOWN: dict[str, tuple[Family, str, str]] = {
 """model_type → family, and the transformers classes of its model and processor."""
 _UNNEEDED = ("masked_spec_embed",)
 """Weights that only training with masked features reads; published checkpoints often lack them."""
-_LANGUAGE_ADAPTER = "adapter.{}.safetensors"
-_FETCHED = ["*.json", "*.txt", "*.jinja", "model.safetensors", "model-*.safetensors", "adapter_model.safetensors"]
-_DIGESTED = ("*.json", "*.txt", "*.safetensors", "model.bin")
 
 
 @dataclass(frozen=True)
@@ -98,37 +95,12 @@ def outline(name: str, revision: str | None, language: str | None = None) -> Out
     if (folder / _ADAPTER_CONFIG).is_file():
         base = outline(*_base_of(folder, revision), language)
         return replace(base, name=name, digest=_adapted_digest(base.digest, folder))
-    family, _, _ = _kind(folder)
-    _require_files(folder)
+    family, model_class, _ = _kind(folder)
+    require_files(folder, model_class)
     from transformers import AutoConfig
 
     with _usable(folder), quietly():
         return Outline(name, family, AutoConfig.from_pretrained(folder, local_files_only=True), files_digest(folder, language))
-
-
-def resolve_base(name: str, revision: str | None, language: str | None = None) -> Path:
-    """The folder that holds checkpoint `name`, fetched from the hub if it is none here. Raises ModelError."""
-    if Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
-
-    try:
-        wanted = [*_FETCHED, *([_LANGUAGE_ADAPTER.format(language)] if language else [])]
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-    except GatedRepoError as error:
-        raise ModelError(
-            f"model {name!r} needs permission: accept its terms on huggingface.co, then run: hf auth login"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ModelError(f"model {name!r} is neither a folder here nor on the Hugging Face hub; correct the name") from error
-    except RevisionNotFoundError as error:
-        raise ModelError(f"model {name!r} has no revision {revision!r} on the hub; correct model.revision") from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise ModelError(
-            f"model {name!r} is not a folder here, and the Hugging Face hub gave nothing ({_one_line(error)}); correct the "
-            "name, copy the model into a folder and name that, or connect to the network"
-        ) from error
 
 
 def tuned_checkpoint(folder: Path) -> str:
@@ -141,7 +113,7 @@ def tuned_checkpoint(folder: Path) -> str:
 
 def read_training_record(folder: Path) -> TrainingRecord:
     """What `folder` was made from. Raises ModelError where the train stage did not finish it."""
-    content = _read_json(folder / TRAINING_RECORD)
+    content = read_json(folder / TRAINING_RECORD)
     try:
         return TrainingRecord(**content)
     except TypeError as error:
@@ -154,18 +126,6 @@ def write_training_record(folder: Path, record: TrainingRecord) -> None:
     """Says in `folder`, which holds what was learnt, what it was made from."""
     learnt = None if record.method == "none" else files_digest(folder / _PLACES[record.method])
     write_json(folder / TRAINING_RECORD, asdict(replace(record, weights_digest=learnt)))
-
-
-def files_digest(folder: Path, language: str | None = None) -> str:
-    """SHA-256, as hex, of the names and contents of the files in `folder` that decide what the model says in `language`."""
-    digest, others = hashlib.sha256(), set(folder.glob(_LANGUAGE_ADAPTER.format("*")))
-    others -= {folder / _LANGUAGE_ADAPTER.format(language)}
-    for path in sorted({path for pattern in _DIGESTED for path in folder.glob(pattern)} - others):
-        digest.update(path.name.encode() + b"\0")
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 @contextmanager
@@ -189,7 +149,7 @@ def quietly() -> Iterator[None]:
 
 def _load_base(name: str, folder: Path, language: str | None) -> Checkpoint:
     family, model_class, processor_class = _kind(folder)
-    _require_files(folder)
+    require_files(folder, model_class)
     import torch
     import transformers
 
@@ -215,10 +175,10 @@ def _speak(folder: Path, model: Any, tokenizer: Any, language: str) -> None:
     """Gives a model of many languages (Pratap et al., 2023, "Scaling Speech Technology to 1,000+ Languages") the wanted one."""
     if language == tokenizer.target_lang:
         return  # its weights are those in model.safetensors
-    if language not in tokenizer.vocab or not (folder / _LANGUAGE_ADAPTER.format(language)).is_file():
-        here = sorted(path.name.split(".")[1] for path in folder.glob(_LANGUAGE_ADAPTER.format("*")))
+    if language not in tokenizer.vocab or not (folder / LANGUAGE_ADAPTER.format(language)).is_file():
+        here = sorted(path.name.split(".")[1] for path in folder.glob(LANGUAGE_ADAPTER.format("*")))
         raise ModelError(
-            f"{folder} has no weights ({_LANGUAGE_ADAPTER.format(language)}) or no letters for model.language {language!r}; it "
+            f"{folder} has no weights ({LANGUAGE_ADAPTER.format(language)}) or no letters for model.language {language!r}; it "
             f"speaks {tokenizer.target_lang!r} as it is, and there are weights here for: {', '.join(here) or 'no other'}"
         )
     with _usable(folder), quietly():
@@ -259,7 +219,7 @@ def _merged(name: str, folder: Path, revision: str | None, language: str | None)
 
 def _base_of(folder: Path, revision: str | None) -> tuple[str, str | None]:
     """Name and revision of the model that the adapters in `folder` belong to."""
-    config = _read_json(folder / _ADAPTER_CONFIG)
+    config = read_json(folder / _ADAPTER_CONFIG)
     base_name = config.get("base_model_name_or_path")
     if not base_name:
         raise ModelError(f"{folder / _ADAPTER_CONFIG} does not name its base model (base_model_name_or_path)")
@@ -273,37 +233,12 @@ def _adapted_digest(base: str, folder: Path) -> str:
 
 
 def _kind(folder: Path) -> tuple[Family, str, str]:
-    model_type = _read_json(folder / "config.json").get("model_type")
+    model_type = read_json(folder / "config.json").get("model_type")
     if model_type not in _KNOWN:
         raise ModelError(
             f"{folder} is a {model_type!r} model; the speech-to-text kinds known here are {', '.join(sorted(_KNOWN))}"
         )
     return _KNOWN[model_type]
-
-
-def _require_files(folder: Path) -> None:
-    """Says what is not there before a library guesses something in its place."""
-    if not any(folder.glob("model*.safetensors")):
-        raise ModelError(
-            f"{folder} has no model.safetensors; weights in pickle files can run code and are refused: save the model with "
-            "safetensors, or take a revision that has them"
-        )
-    if not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
-        raise ModelError(f"{folder} has no tokenizer (tokenizer.json or vocab.json); save the processor beside the model")
-    if not any((folder / file).is_file() for file in ("preprocessor_config.json", "processor_config.json")):
-        raise ModelError(f"{folder} has no preprocessor_config.json; save the processor beside the model")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"{path.parent} has no {path.name}, so it is not a model that can be opened") from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is not readable JSON: {_one_line(error)}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds a {type(content).__name__} where an object is expected")
-    return content
 
 
 @contextmanager
@@ -314,8 +249,4 @@ def _usable(folder: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
-        raise ModelError(f"{folder} cannot be loaded, a file in it is damaged or does not fit: {_one_line(error)}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+        raise ModelError(f"{folder} cannot be loaded, a file in it is damaged or does not fit: {one_line(error)}") from error

@@ -23,13 +23,13 @@ LAYERS: list[set[str]] = [
         "layouts", "listings", "manifests", "tables", "saved_datasets", "raw_files", "label_studio",
         "calibration", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
-    {"devices", "checkpoints"},
+    {"devices", "checkpoint_files", "checkpoints"},
     {"recognizers", "correctors", "finetuning", "export"},
     {"report", "operations", "demo"},
     {"commandline", "cli"},
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "ctranslate2", "accelerate", "bitsandbytes", "tokenizers", "safetensors"}
-HEAVY_ROOMS = {"recognizers", "correctors", "finetuning", "export", "devices", "checkpoints"}
+HEAVY_ROOMS = {"recognizers", "correctors", "finetuning", "export", "devices", "checkpoint_files", "checkpoints"}
 
 
 @pytest.fixture(scope="module")

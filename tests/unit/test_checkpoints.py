@@ -9,13 +9,12 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import WhisperProcessor
 
+from attune.checkpoint_files import files_digest, resolve_base
 from attune.checkpoints import (
     TrainingRecord,
-    files_digest,
     load_checkpoint,
     quietly,
     read_training_record,
-    resolve_base,
     tuned_checkpoint,
     write_training_record,
 )
@@ -72,7 +71,7 @@ def test_a_path_that_does_not_exist_is_one_line_too() -> None:
     ("file", "message"),
     [
         ("config.json", "has no config.json"),
-        ("model.safetensors", "pickle files can run code"),
+        ("model.safetensors", "copy the model again"),
         ("tokenizer.json", "has no tokenizer"),
     ],
 )
@@ -84,11 +83,15 @@ def test_a_missing_file_is_named(whisper: Path, tmp_path: Path, file: str, messa
     assert "\n" not in str(caught.value)
 
 
-def test_pickled_weights_are_refused(whisper: Path, tmp_path: Path) -> None:
+def test_pickled_weights_are_refused_with_the_command_that_converts_them(whisper: Path, tmp_path: Path) -> None:
     folder = _copy(whisper, tmp_path)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="refused"):
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="refused") as caught:
         load_checkpoint(str(folder), None)
+    exec(str(caught.value).split('python -c "')[1].rstrip('"'), {})
+    before, after = (load_checkpoint(str(name), None).model.state_dict() for name in (whisper, folder))
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_another_kind_of_model_is_refused_with_the_known_ones(whisper: Path, tmp_path: Path) -> None:

@@ -56,6 +56,24 @@ def test_several_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> 
     reader.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="file sizes are limited as on a full disk")
+def test_a_full_disk_is_one_line_and_what_was_kept_stays(tmp_path: Path) -> None:
+    code = (
+        "import os, resource, signal, sys; from pathlib import Path; from attune.workcache import WorkCache;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); cache = WorkCache(Path(sys.argv[1]));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18));"
+        "[cache.put({f'{n}': os.urandom(2048).hex()}) or print(n, flush=True) for n in range(1000)]"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "cache")], check=False, capture_output=True, text=True)
+    kept = done.stdout.split()
+    assert 5 < len(kept) < 1000
+    assert "EnvironmentFault" in done.stderr
+    assert "free disk space, or set ATTUNE_CACHE" in done.stderr
+    reader = WorkCache(tmp_path / "cache")
+    assert all(len(reader.get_or_none(name)) == 4096 for name in kept)
+    reader.close()
+
+
 @pytest.mark.parametrize("damage", ["garbage", "middle", "truncated"])
 def test_a_damaged_file_is_moved_aside_and_work_goes_on(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     first = WorkCache(tmp_path / "cache")

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from attune.audio import sound_digest
-from attune.checkpoints import files_digest
+from attune.checkpoint_files import files_digest
 from attune.dataset import decode_flac
 from attune.progress import track
 from attune.soundcache import SoundCache

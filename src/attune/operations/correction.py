@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from attune.checkpoints import files_digest, resolve_base
+from attune.checkpoint_files import files_digest, resolve_base
 from attune.correctors.gold import needs_corrector
 from attune.correctors.memory import RememberedCorrector
 from attune.correctors.protocol import Corrector, Item

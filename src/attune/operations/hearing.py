@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from attune.checkpoints import Outline, files_digest, load_checkpoint, outline
+from attune.checkpoint_files import files_digest
+from attune.checkpoints import Outline, load_checkpoint, outline
 from attune.dataset import Sounds
 from attune.devices import choose_device, choose_dtype, peak_memory_mb, reuse_freed_memory
 from attune.errors import ModelError

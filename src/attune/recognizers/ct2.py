@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attune.checkpoints import files_digest
+from attune.checkpoint_files import files_digest
 from attune.dataset import Samples
 from attune.errors import ModelError
 from attune.params import ModelParams
