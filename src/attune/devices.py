@@ -1,6 +1,7 @@
 """Where and how precisely models compute: what the user asked for, checked against what this machine has."""
 
 import ctypes
+import os
 import resource
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from attune.errors import EnvironmentFault
 from attune.params import Device, Precision
 
+_MOST_WORKERS = 8
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Of glibc's malloc.h."""
 
@@ -39,6 +41,23 @@ def choose_dtype(wanted: Precision, device: str) -> Any:
     if wanted == "float16" and device == "cpu":
         raise EnvironmentFault("precision float16 needs a GPU; set model.precision to auto, float32 or bfloat16")
     return getattr(torch, wanted)
+
+
+def workers_and_threads(device: str) -> tuple[int, int]:
+    """How many batches to hear at the same time, and with how many threads each: on a CPU a core for each batch is quicker
+    than all of them for one.
+    """
+    cores = os.cpu_count() or 1
+    workers = min(cores, _MOST_WORKERS) if device == "cpu" else 1
+    return workers, max(1, cores // workers)
+
+
+def share_cores(workers: int) -> None:
+    """Leaves torch its share of the cores in the calling thread, which is one of so many; other threads are left alone."""
+    if workers > 1:
+        import torch
+
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
 
 
 def peak_memory_mb(device: str) -> float:

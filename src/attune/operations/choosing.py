@@ -5,6 +5,7 @@ of model, so that base and tuned model are heard the same way.
 """
 
 import json
+import math
 import os
 import platform
 import time
@@ -23,9 +24,9 @@ from attune.recognizers.transcription import SoundSource, hear_batches
 from attune.records import Utterance
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "ways 1"
+_METHOD = "ways 2"
 _TRIED_CLIPS = 64
-_REFERENCE_S, _FEWEST_CLIPS = 1.5, 6
+_REFERENCE_S, _FEWEST_CLIPS = 4.0, 8
 """How long the reference may take, unless it hears even fewer by then; what it has heard is what the others are compared on."""
 _WORTH = 1.2
 """Another way is taken where it is so many times as fast as one before it in the list, lest chance decide."""
@@ -120,7 +121,10 @@ def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[
 
     def attempt(way: Way) -> None:
         try:
-            heard, wall_s = _timed(open_as(way), clips, way.batch_s, None)
+            heard, wall_s = _timed(open_as(way), clips, way.batch_s, None, give_up_s=min(found.values()))
+        except _TooSlow:
+            said[way] = f"less than {cost_s / min(found.values()):.0f} x real time"
+            return
         except (RuntimeError, MemoryError, ValueError, AttuneError) as error:
             said[way] = f"cannot: {' '.join(str(error).split())[:100]}"
             return
@@ -133,7 +137,8 @@ def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[
         if way not in said:
             attempt(way)
     best = _first_worth([way for way in ways[1:] if way in found] or [reference], found)
-    others = [replace(best, batch_s=round(count * clip_s, 2)) for count in together]
+    enough = [count for count in together if 2 * count <= len(texts)]  # else they say nothing about many
+    others = [replace(best, batch_s=round(count * clip_s, 2)) for count in enough]
     for way in others:
         if way not in said:
             attempt(way)
@@ -149,8 +154,17 @@ def _first_worth(ways: Sequence[Way], took_s: dict[Way, float]) -> Way:
     return best
 
 
-def _timed(recognizer: Recognizer, clips: Clips, batch_s: float, at_most_s: float | None) -> tuple[dict[str, str], float]:
-    """Texts by utterance, and how long they took; the first clip is heard once before, as the first is slow."""
+class _TooSlow(Exception):
+    """A way took longer than another one."""
+
+
+def _timed(
+    recognizer: Recognizer, clips: Clips, batch_s: float, at_most_s: float | None, give_up_s: float = math.inf
+) -> tuple[dict[str, str], float]:
+    """Texts by utterance, and how long they took; the first clip is heard once before, as the first is slow.
+
+    Raises _TooSlow where not all are heard within `give_up_s`.
+    """
     shortest = min(clips.utterances, key=lambda u: u.duration_s)
     sound: list[Samples] = [clips.sounds[shortest.id]]
     recognizer.transcribe(sound, clips.nbest, word_times=clips.word_times)
@@ -158,6 +172,8 @@ def _timed(recognizer: Recognizer, clips: Clips, batch_s: float, at_most_s: floa
     batches = hear_batches(recognizer, clips.utterances, clips.sounds, batch_s, clips.nbest, word_times=clips.word_times)
     for batch in _until(batches, begin_s, at_most_s):
         texts |= {utterance.id: heard.text for utterance, heard in batch}
+        if time.perf_counter() - begin_s > give_up_s and len(texts) < len(clips.utterances):
+            raise _TooSlow
     return texts, time.perf_counter() - begin_s
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from attune.audio import UnusableAudio, read_audio, stream_audio
 from attune.dataset import SAMPLE_RATE_HZ
-from attune.devices import choose_device
+from attune.devices import choose_device, share_cores
 from attune.errors import DataError
 from attune.params import ModelParams
 from attune.raw_files import is_audio, walk
@@ -127,12 +127,13 @@ def _length_s(batch: Sequence[_Event]) -> float:
 def _heard(recognizer: Recognizer, batches: Iterator[list[_Event]]) -> Iterator[tuple[list[_Event], list[Transcript]]]:
     """Each batch with the transcripts of its pieces; as many at once as the recogniser has workers, one more decoded."""
     running = deque[tuple[list[_Event], Future[list[Transcript]]]]()
-    with ThreadPoolExecutor(recognizer.workers) as engines:
+    workers = recognizer.workers
+    with ThreadPoolExecutor(workers, initializer=share_cores, initargs=(workers,)) as engines:
         try:
             for batch in batches:
                 clips = [event.samples for _, event in batch if isinstance(event, Piece)]
                 running.append((batch, engines.submit(hear_clips, recognizer, clips, word_times=True)))
-                if len(running) > recognizer.workers:
+                if len(running) > workers:
                     done, texts = running.popleft()
                     yield done, texts.result()
             while running:

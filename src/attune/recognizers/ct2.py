@@ -4,7 +4,6 @@ They are fed with transformers' features, so that windows other than 30 s work a
 """
 
 import json
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from attune.checkpoint_files import files_digest
 from attune.dataset import Samples
+from attune.devices import workers_and_threads
 from attune.errors import ModelError
 from attune.params import ModelParams
 from attune.recognizers.ctc import CtcRecognizer, Listener, LogProbs, alphabet_of, ctc_input
@@ -37,7 +37,6 @@ _NEAREST = {
 _WHISPER_POSITIONS = 448
 _FIRST_MARK_AT_MOST = 50
 """OpenAI's: the first segment begins within a second of the window."""
-_MOST_WORKERS = 8
 _SAMPLES = 5
 
 
@@ -64,13 +63,6 @@ def choose_compute_type(quantization: str, device: str) -> str:
 
     supported = ctranslate2.get_supported_compute_types(device)
     return next((kind for kind in _NEAREST.get(quantization, ()) if kind in supported), "float32")
-
-
-def _layout(device: str) -> dict[str, int]:
-    """Batches heard at the same time, and threads for each: on a CPU a core for each batch is quicker than all for one."""
-    cores = os.cpu_count() or 1
-    workers = min(cores, _MOST_WORKERS) if device == "cpu" else 1
-    return {"inter_threads": workers, "intra_threads": max(1, cores // workers)}
 
 
 def _open_whisper(name: str, folder: Path, device: str, compute_type: str, params: ModelParams, batch_s: float) -> Recognizer:
@@ -105,10 +97,9 @@ class Ct2Engine:
     ) -> None:
         import ctranslate2
 
-        layout = _layout(device)
-        self.workers = layout["inter_threads"]
+        self.workers, threads = workers_and_threads(device)
         self._again = partial(ctranslate2.models.Whisper, str(folder), device=device, compute_type=compute_type)
-        self._model = self._again(**layout)
+        self._model = self._again(inter_threads=self.workers, intra_threads=threads)
         if prompts.detects and not self._model.is_multilingual:
             raise ModelError(f"{folder} cannot tell languages apart (its vocabulary lacks the empty token); set model.language")
         self._languages: dict[str, int] = generation.get("lang_to_id") or {}

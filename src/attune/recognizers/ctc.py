@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from attune.checkpoints import Checkpoint, Family
 from attune.ctc_decoding import CtcEmissions, prefix_beam_search
 from attune.dataset import SAMPLE_RATE_HZ, Samples
+from attune.devices import workers_and_threads
 from attune.recognizers.batching import in_batches
 from attune.recognizers.protocol import Transcript
 from attune.recognizers.windows import cut
@@ -58,14 +59,22 @@ class CtcRecognizer:
     window_s: float | None
 
     def __init__(
-        self, name: str, digest: str, listen: Listener, alphabet: Alphabet, frame_s: float, batch_s: float, equal_lengths: bool
+        self,
+        name: str,
+        digest: str,
+        listen: Listener,
+        alphabet: Alphabet,
+        frame_s: float,
+        batch_s: float,
+        equal_lengths: bool,
+        workers: int = 1,
     ) -> None:
         """`equal_lengths` is for models that hear the padding: clips are batched with others of exactly their length."""
         self.name = name
         self.digest = digest_of("ctc greedy 1", digest)
         self._listen, self._alphabet, self._frame_s = listen, alphabet, frame_s
         self._batch_s, self._equal_lengths = batch_s, equal_lengths
-        self.window_s, self.workers = None, 1
+        self.window_s, self.workers = None, workers
 
     def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:  # noqa: ARG002
         """See `Recognizer.transcribe`. N-best scores are log-probabilities over all alignments found; words have times always."""
@@ -100,6 +109,7 @@ def open_ctc(checkpoint: Checkpoint, device: str, dtype: Any, batch_s: float) ->
         frame_s=frame_s_of(checkpoint.config, checkpoint.processor.feature_extractor),
         batch_s=batch_s,
         equal_lengths=hears_padding(checkpoint.config),
+        workers=workers_and_threads(device)[0],
     )
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from attune.dataset import SAMPLE_RATE_HZ, Samples
+from attune.devices import share_cores
 from attune.errors import EnvironmentFault
 from attune.progress import track
 from attune.recognizers.batching import in_batches, padded_s
@@ -135,7 +136,7 @@ def hear_batches(
     batches = ([planned[place] for place in batch if planned[place].id in wanted] for batch in places)
     waiting = deque(batch for batch in batches if batch)
     running: dict[Future[list[Transcript]], list[Utterance]] = {}
-    with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(workers) as engines:
+    with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(workers, initializer=share_cores, initargs=(workers,)) as engines:
         try:
             while waiting or running:
                 while waiting and len(running) < workers + _AHEAD:

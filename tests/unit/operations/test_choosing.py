@@ -57,10 +57,10 @@ class Doors:
         return found
 
 
-def chosen(ears: dict[Way, Any], tmp_path: Path, *, batches: bool = False) -> tuple[Choice, Doors]:
+def chosen(ears: dict[Way, Any], tmp_path: Path, *, count: int = 8, batches: bool = False) -> tuple[Choice, Doors]:
     doors, cache = Doors({(way.engine, way.compute_type): each for way, each in ears.items()}), WorkCache(tmp_path / "cache")
     try:
-        return choose(list(ears), doors, OUTLINE, "cpu", clips(), cache, batches=batches), doors
+        return choose(list(ears), doors, OUTLINE, "cpu", clips(count), cache, batches=batches), doors
     finally:
         cache.close()
 
@@ -89,13 +89,20 @@ def test_where_float32_does_not_fit_the_usual_way_is_taken(tmp_path: Path) -> No
     assert "out of memory" in choice.why
 
 
+def test_what_is_slower_is_given_up_before_it_has_heard_all(tmp_path: Path) -> None:
+    slow = Ears(0.05, "a")
+    choice, _ = chosen({REFERENCE: Ears(0.01, "a"), SAME: Ears(0.001, "a"), OTHER: slow}, tmp_path)
+    assert choice.way == SAME
+    assert "ctranslate2 int8, 8 s at once: less than" in choice.why
+
+
 def test_batches_are_tried_with_the_best(tmp_path: Path) -> None:
     class PerCall(Ears):
         def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:
             time.sleep(0.01)
             return [Transcript("a", 1.0) for _ in clips]
 
-    choice, doors = chosen({REFERENCE: Ears(0.02, "a"), SAME: PerCall(0.0, "a")}, tmp_path, batches=True)
+    choice, doors = chosen({REFERENCE: Ears(0.02, "a"), SAME: PerCall(0.0, "a")}, tmp_path, count=32, batches=True)
     assert choice.way.engine == "ctranslate2"
     assert choice.way.batch_s == 32.0
     assert {way.batch_s for way in doors.opened} == {8.0, 32.0, 2.0}
