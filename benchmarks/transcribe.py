@@ -212,7 +212,7 @@ def _faster_whisper(folder: Path, batch_size: int, tokens: int) -> dict[str, Any
     return _timed(lambda: [s.text for s in batched.transcribe(joined, **wanted, **options)[0]], sound_s)
 
 
-def _grown(folder: Path, copies: int, tokens: int) -> dict[str, Any]:  # noqa: ARG001
+def _grown(folder: Path, copies: int, tokens: int) -> dict[str, Any]:
     return _attune(folder, copies, tokens, more=0.1)
 
 

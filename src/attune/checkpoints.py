@@ -5,6 +5,7 @@ a checkpoint is never run. Which folder a tuned model lies in is written and rea
 """
 
 import hashlib
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ _KNOWN: dict[str, tuple[Family, str, str]] = {
     "wavlm": ("ctc", "WavLMForCTC", "Wav2Vec2Processor"),
 }
 """model_type → family, and the transformers classes of its model and processor."""
+_LANGUAGE_TOKEN = re.compile(r"<\|[a-z]{2,3}\|>")
 _UNNEEDED = ("masked_spec_embed",)
 """Weights that only training with masked features reads; published checkpoints often lack them."""
 
@@ -167,6 +169,8 @@ def _load_base(name: str, folder: Path, language: str | None) -> Checkpoint:
     if getattr(model.config, "adapter_attn_dim", None) and language:
         _speak(folder, model, processor.tokenizer, language)
     _check_vocabulary(folder, family, processor.tokenizer, model.config)
+    if family == "whisper":
+        _complete_generation(model.generation_config, processor.tokenizer)
     model.name_or_path = model.config._name_or_path = name  # else adapters would remember a path of this machine's cache
     return Checkpoint(name, family, model.config, model.eval(), processor, files_digest(folder, language))
 
@@ -197,6 +201,18 @@ def _check_vocabulary(folder: Path, family: Family, tokenizer: Any, config: Any)
             f"{folder} has a tokenizer of {written} entries and a model of {config.vocab_size}; they are not of one model: "
             "save the processor that it was trained with beside it"
         )
+
+
+def _complete_generation(generation: Any, tokenizer: Any) -> None:
+    """Adds what older fine-tuned Whisper checkpoints do not say of themselves: whether they know languages, and which."""
+    known = tokenizer.get_vocab()
+    if getattr(generation, "is_multilingual", None) is None:
+        generation.is_multilingual = "" in known  # only the vocabularies of multilingual models have it
+    if getattr(generation, "no_timestamps_token_id", None) is None:
+        generation.no_timestamps_token_id = known["<|notimestamps|>"]
+    if generation.is_multilingual and not getattr(generation, "lang_to_id", None):
+        generation.lang_to_id = {token: n for token, n in known.items() if _LANGUAGE_TOKEN.fullmatch(token)}
+        generation.task_to_id = {task: known[f"<|{task}|>"] for task in ("transcribe", "translate")}
 
 
 def _merged(name: str, folder: Path, revision: str | None, language: str | None) -> Checkpoint:

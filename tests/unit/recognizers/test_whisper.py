@@ -1,3 +1,5 @@
+import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -87,3 +89,19 @@ def test_a_language_that_the_model_lacks_is_refused(
 def test_bfloat16_is_heard_on_a_cpu_too(models: dict[str, Path], params: ModelParams) -> None:
     recognizer = open_recognizer(str(models["whisper"]), params.model_copy(update={"precision": "bfloat16"}))
     assert len(recognizer.transcribe(_CLIPS, nbest=2)) == len(_CLIPS)
+
+
+def test_a_checkpoint_that_says_nothing_of_languages_is_heard_like_one_that_does(
+    models: dict[str, Path], params: ModelParams, tmp_path: Path
+) -> None:
+    old = shutil.copytree(models["multilingual"], tmp_path / "old")
+    told = json.loads((old / "generation_config.json").read_text())
+    for name in ("is_multilingual", "lang_to_id", "task_to_id", "no_timestamps_token_id"):
+        del told[name]
+    (old / "generation_config.json").write_text(json.dumps(told))
+    for language in ("es", None):
+        spoken = params.model_copy(update={"language": language})
+        expected, found = (open_recognizer(str(name), spoken).transcribe(_CLIPS) for name in (models["multilingual"], old))
+        assert [t.text for t in found] == [t.text for t in expected]
+        assert [t.language for t in found] == [t.language for t in expected]
+        assert (found[0].language is None) == (language == "es")
