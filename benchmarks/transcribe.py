@@ -141,7 +141,9 @@ def _make_wav2vec2(folder: Path, shape: str, tokens: int) -> None:  # noqa: ARG0
     tokenizer = Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), bos_token=None, eos_token=None)
     config = Wav2Vec2Config(vocab_size=len(vocabulary), pad_token_id=0, bos_token_id=None, eos_token_id=None)
     processor = Wav2Vec2Processor(Wav2Vec2FeatureExtractor(return_attention_mask=False), tokenizer)
-    for part in (Wav2Vec2ForCTC(config), processor, processor.feature_extractor):
+    model = Wav2Vec2ForCTC(config)
+    model.lm_head.bias.data[1] = -1e4  # nobody is trained to say <unk>, which the pipeline would write out
+    for part in (model, processor, processor.feature_extractor):
         part.save_pretrained(folder)
 
 

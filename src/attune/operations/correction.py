@@ -73,7 +73,7 @@ def _witness(params: Params, sounds: Sounds, cache: WorkCache) -> tuple[Witness,
 
     def alternatives(items: Sequence[Item]) -> list[tuple[Alternative, ...]]:
         utterances = [item.utterance for item in items]
-        batch_s = params.model.batch_s or default_batch_s(choose_device(params.model.device))
+        batch_s = params.model.batch_s or default_batch_s(choose_device(params.model.device), other.family)
         heard, _ = transcribe_corpus(other, utterances, sounds, cache, batch_s, nbest)
         return [hypothesis.alternatives for hypothesis in heard]
 

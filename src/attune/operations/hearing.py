@@ -17,6 +17,7 @@ from attune.files import write_text
 from attune.operations.caching import CONVERTED, sum_of
 from attune.operations.choosing import Choice, Clips, Way, choose
 from attune.params import GREEDY, Engine, ModelParams, Params
+from attune.recognizers.ct2 import exported_family
 from attune.recognizers.protocol import Recognizer
 from attune.recognizers.registry import default_batch_s, is_exported, open_recognizer, recognizer_of
 from attune.recognizers.transcription import TranscriptionReport, transcribe_corpus
@@ -52,7 +53,7 @@ def choose_way(name: str, params: ModelParams, clips: Clips, cache: WorkCache) -
     Raises ModelError where it cannot be opened.
     """
     told = None if is_exported(name) else _outline(name, params)
-    usual, device = _usual(params, told), choose_device(params.device)
+    usual, device = _usual(name, params, told), choose_device(params.device)
     if told is None or params.engine != "auto" or params.precision != "auto" or not clips.utterances:
         return Choice(usual, "")
     reference = Way("transformers", "float32", usual.batch_s / 4)
@@ -69,7 +70,7 @@ def open_on_engine(name: str, params: ModelParams) -> Recognizer:
 
     Raises ModelError where it cannot be opened, or where CTranslate2 is asked for and would say other words.
     """
-    return open_as(name, params, _usual(params, None if is_exported(name) else _outline(name, params)))
+    return open_as(name, params, _usual(name, params, None if is_exported(name) else _outline(name, params)))
 
 
 def open_as(name: str, params: ModelParams, way: Way) -> Recognizer:
@@ -90,10 +91,11 @@ def open_as(name: str, params: ModelParams, way: Way) -> Recognizer:
         return open_recognizer(str(_converted(name, params)), params, name, way.compute_type)
 
 
-def _usual(params: ModelParams, told: Outline | None) -> Way:
+def _usual(name: str, params: ModelParams, told: Outline | None) -> Way:
     """What `params` ask for; where they leave it open, CTranslate2 in float32 on a CPU, transformers in its own way on a GPU."""
     device = choose_device(params.device)
-    batch_s, dtype = params.batch_s or default_batch_s(device), str(choose_dtype(params.precision, device)).split(".")[-1]
+    batch_s = params.batch_s or default_batch_s(device, told.family if told else exported_family(Path(name)))
+    dtype = str(choose_dtype(params.precision, device)).split(".")[-1]
     if told is None:
         return Way("ctranslate2", "as stored", batch_s)
     reason = refusal(told.family, told.config)

@@ -80,7 +80,7 @@ def hear_files(
     `heard_s` is told how many seconds more are done.
     Raises EnvironmentFault where memory does not even suffice for one piece.
     """
-    budget_s = params.batch_s or default_batch_s(choose_device(params.device))
+    budget_s = params.batch_s or default_batch_s(choose_device(params.device), recognizer.family)
     piece_s = _SOUGHT_S if params.long_audio == "timestamps" and recognizer.family == "whisper" else _PIECE_S
     said = list[tuple[Piece, Transcript]]()
     for batch, heard in _heard(recognizer, _batches(_events(files, piece_s), budget_s, recognizer.window_s)):

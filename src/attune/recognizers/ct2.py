@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attune.checkpoint_files import files_digest
+from attune.checkpoints import Family
 from attune.dataset import Samples
 from attune.devices import workers_and_threads
 from attune.errors import ModelError
@@ -47,14 +48,23 @@ def open_ct2(
 
     Raises ModelError where a file is missing or damaged.
     """
-    card = _read(folder / "attune.json") if (folder / "attune.json").is_file() else {}
+    card = _card(folder)
     compute_type = compute_type or choose_compute_type(str(card.get("quantization", "float32")), device)
     try:
-        if card.get("family", "whisper") == "ctc":
+        if exported_family(folder) == "ctc":
             return _open_ctc(name, folder, device, compute_type, batch_s, card)
         return _open_whisper(name, folder, device, compute_type, params, batch_s)
     except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} cannot be opened as a CTranslate2 model: {' '.join(str(error).split())[:300]}") from error
+
+
+def exported_family(folder: Path) -> Family:
+    """Whisper where nothing says what it is, as stock models' folders do not."""
+    return "ctc" if _card(folder).get("family") == "ctc" else "whisper"
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    return _read(folder / "attune.json") if (folder / "attune.json").is_file() else {}
 
 
 def choose_compute_type(quantization: str, device: str) -> str:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from attune.checkpoints import Checkpoint, load_checkpoint
+from attune.checkpoints import Checkpoint, Family, load_checkpoint
 from attune.devices import choose_device, choose_dtype
 from attune.params import ModelParams
 from attune.recognizers.protocol import Recognizer
 
-_CPU_BATCH_S, _GPU_BATCH_S = 160.0, 960.0
+_BATCH_S = {("cpu", "whisper"): 160.0, ("cpu", "ctc"): 20.0, ("cuda", "whisper"): 960.0, ("cuda", "ctc"): 960.0}
 
 
 def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None, compute_type: str | None = None) -> Recognizer:
@@ -18,10 +18,10 @@ def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None,
     Raises ModelError or EnvironmentFault in one line.
     """
     if is_exported(name):
-        from attune.recognizers.ct2 import open_ct2
+        from attune.recognizers.ct2 import exported_family, open_ct2
 
         device = choose_device(params.device)
-        batch_s = params.batch_s or default_batch_s(device)
+        batch_s = params.batch_s or default_batch_s(device, exported_family(Path(name)))
         return open_ct2(shown_as or name, Path(name), device, params, batch_s, compute_type)
     revision = params.revision if name == params.name else None
     return recognizer_of(load_checkpoint(name, revision, params.language), params)
@@ -35,7 +35,7 @@ def is_exported(name: str) -> bool:
 def recognizer_of(checkpoint: Checkpoint, params: ModelParams) -> Recognizer:
     """The recogniser that runs `checkpoint` through transformers. Raises ModelError or EnvironmentFault."""
     device = choose_device(params.device)
-    dtype, batch_s = choose_dtype(params.precision, device), params.batch_s or default_batch_s(device)
+    dtype, batch_s = choose_dtype(params.precision, device), params.batch_s or default_batch_s(device, checkpoint.family)
     if checkpoint.family == "whisper":
         from attune.recognizers.whisper import open_whisper
 
@@ -45,6 +45,6 @@ def recognizer_of(checkpoint: Checkpoint, params: ModelParams) -> Recognizer:
     return open_ctc(checkpoint, device, dtype, batch_s)
 
 
-def default_batch_s(device: str) -> float:
-    """Seconds of sound at once where nobody says and nothing was tried."""
-    return _CPU_BATCH_S if device == "cpu" else _GPU_BATCH_S
+def default_batch_s(device: str, family: Family) -> float:
+    """Seconds of sound at once where nobody says and nothing was tried; CTC models are slower on a CPU with much of it."""
+    return _BATCH_S[device, family]
