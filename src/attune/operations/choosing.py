@@ -24,7 +24,7 @@ from attune.recognizers.transcription import SoundSource, hear_batches
 from attune.records import Utterance
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "ways 2"
+_METHOD = "ways 3"
 _TRIED_CLIPS = 64
 _REFERENCE_S, _FEWEST_CLIPS = 4.0, 8
 """How long the reference may take, unless it hears even fewer by then; what it has heard is what the others are compared on."""
@@ -121,7 +121,7 @@ def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[
 
     def attempt(way: Way) -> None:
         try:
-            heard, wall_s = _timed(open_as(way), clips, way.batch_s, None, give_up_s=min(found.values()))
+            heard, wall_s = _timed(open_as(way), clips, way.batch_s, None, give_up_s=_WORTH * min(found.values()))
         except _TooSlow:
             said[way] = f"less than {cost_s / min(found.values()):.0f} x real time"
             return
@@ -142,7 +142,8 @@ def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[
     for way in others:
         if way not in said:
             attempt(way)
-    best = _first_worth([best, *(way for way in others if way in found)], found)
+    sizes = sorted((way for way in (best, *others) if way in found), key=lambda way: way.batch_s)
+    best = _first_worth(sizes, found)  # the smaller takes less memory
     return Choice(best, f"{len(texts)} clips tried: " + "; ".join(f"{way}: {what}" for way, what in said.items()))
 
 

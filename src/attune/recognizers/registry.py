@@ -7,7 +7,7 @@ from attune.devices import choose_device, choose_dtype
 from attune.params import ModelParams
 from attune.recognizers.protocol import Recognizer
 
-_BATCH_S = {("cpu", "whisper"): 160.0, ("cpu", "ctc"): 20.0, ("cuda", "whisper"): 960.0, ("cuda", "ctc"): 960.0}
+_BATCH_S = {("cpu", "whisper"): 60.0, ("cpu", "ctc"): 20.0, ("cuda", "whisper"): 960.0, ("cuda", "ctc"): 960.0}
 
 
 def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None, compute_type: str | None = None) -> Recognizer:
