@@ -35,6 +35,8 @@ _KNOWN: dict[str, tuple[Family, str, str]] = {
 }
 """model_type → family, and the transformers classes of its model and processor."""
 _LANGUAGE_TOKEN = re.compile(r"<\|[a-z]{2,3}\|>")
+_LEAST_WRITTEN = 0.9
+"""Of what a CTC model says, the share that its tokenizer can write: some vocabularies are filled up."""
 _UNNEEDED = ("masked_spec_embed",)
 """Weights that only training with masked features reads; published checkpoints often lack them."""
 
@@ -196,7 +198,8 @@ def _check_vocabulary(folder: Path, family: Family, tokenizer: Any, config: Any)
     CTC tokenizers may have marks beyond the model's letters, which it never says.
     """
     written = len(tokenizer) if family == "whisper" else tokenizer.vocab_size
-    if written > config.vocab_size:
+    unwritten = family == "ctc" and len(tokenizer) < _LEAST_WRITTEN * config.vocab_size
+    if written > config.vocab_size or unwritten:
         raise ModelError(
             f"{folder} has a tokenizer of {written} entries and a model of {config.vocab_size}; they are not of one model: "
             "save the processor that it was trained with beside it"

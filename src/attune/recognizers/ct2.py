@@ -3,7 +3,6 @@
 They are fed with transformers' features, so that windows other than 30 s work and texts are those of the tuned model.
 """
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attune.checkpoint_files import files_digest
+from attune.checkpoint_files import files_digest, read_json
 from attune.checkpoints import Family
 from attune.dataset import Samples
 from attune.devices import workers_and_threads
@@ -54,7 +53,7 @@ def open_ct2(
         if exported_family(folder) == "ctc":
             return _open_ctc(name, folder, device, compute_type, batch_s, card)
         return _open_whisper(name, folder, device, compute_type, params, batch_s)
-    except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
+    except (RuntimeError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{folder} cannot be opened as a CTranslate2 model: {' '.join(str(error).split())[:300]}") from error
 
 
@@ -64,7 +63,7 @@ def exported_family(folder: Path) -> Family:
 
 
 def _card(folder: Path) -> dict[str, Any]:
-    return _read(folder / "attune.json") if (folder / "attune.json").is_file() else {}
+    return read_json(folder / "attune.json") if (folder / "attune.json").is_file() else {}
 
 
 def choose_compute_type(quantization: str, device: str) -> str:
@@ -80,7 +79,7 @@ def _open_whisper(name: str, folder: Path, device: str, compute_type: str, param
 
     extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
     tokenizer = WhisperTokenizer.from_pretrained(_with(folder, "tokenizer.json"), local_files_only=True)
-    generation = _read(folder / "generation_config.json")
+    generation = read_json(_with(folder, "generation_config.json") / "generation_config.json")
     prompts = Prompts(tokenizer, generation, params.language, params.task, name)
     reader = TokenReader(tokenizer, prompts.plain)
     tells_silence = no_speech_token(tokenizer) is not None
@@ -242,7 +241,3 @@ def _with(folder: Path, file: str) -> Path:
     if not (folder / file).is_file():
         raise ModelError(f"{folder} has no {file}; export the model again: dvc repro --force convert_ct2")
     return folder
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(_with(path.parent, path.name).joinpath(path.name).read_text(encoding="utf-8")))

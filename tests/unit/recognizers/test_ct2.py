@@ -125,3 +125,14 @@ def test_stock_faster_whisper_says_the_same_with_what_is_converted_of_a_publishe
         text = " ".join(" ".join(segment.text for segment in segments).split())
         assert text == one.text == other.text
         assert text
+
+
+@pytest.mark.parametrize("file", ["attune.json", "tokenizer_config.json", "vocab.json", "preprocessor_config.json"])
+@pytest.mark.parametrize("content", ["", "[1]", "null", '{"cut'])
+def test_a_damaged_file_is_one_line(
+    models: dict[str, Path], params: ModelParams, tmp_path: Path, file: str, content: str
+) -> None:
+    folder = _exported(models, "wav2vec2-layer", "float32", tmp_path / "ct2")
+    (folder / file).write_text(content)
+    with pytest.raises(ModelError, match=r"^[^\n]*$"):
+        open_recognizer(str(folder), params)

@@ -143,3 +143,10 @@ def test_a_tuned_model_of_many_languages_speaks_the_one_it_was_tuned_in(
     checkpoint.processor.save_pretrained(tmp_path)
     before, after = (open_recognizer(name, spoken).transcribe(_CLIPS) for name in (str(models["mms"]), str(tmp_path)))
     assert [t.text for t in after] == [t.text for t in before]
+
+
+def test_a_tokenizer_that_cannot_write_what_the_model_says_is_refused(models: dict[str, Path], tmp_path: Path) -> None:
+    copy = shutil.copytree(models["wav2vec2-layer"], tmp_path / "copy")
+    (copy / "vocab.json").write_text('{"<pad>": 0, "<unk>": 1, "|": 2, "a": 3}')
+    with pytest.raises(ModelError, match="not of one model"):
+        load_checkpoint(str(copy), None)
