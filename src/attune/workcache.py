@@ -9,8 +9,10 @@ import json
 import logging
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,24 +51,27 @@ class WorkCache:
 
     def count(self) -> int:
         """How many results it holds."""
-        return len(self._cache)
+        return self._trying(lambda: len(self._cache))
 
     def forget_before(self, seconds: float) -> None:
         """Removes results that were put before that time, in seconds of the epoch, and gives their space back to the disk."""
-        self._cache._sql("DELETE FROM Cache WHERE store_time <= ?", (seconds,))
-        self._cache._sql("VACUUM")
+        self._trying(lambda: self._cache._sql("DELETE FROM Cache WHERE store_time <= ?", (seconds,)))
+        self._trying(lambda: self._cache._sql("VACUUM"))
 
     def drop_unreadable(self) -> list[str]:
         """Removes results that cannot be read any more; their keys."""
-        damaged = []
-        for key in list(self._cache):
-            try:
-                self._cache.get(key)
-            except (ValueError, zlib.error, OSError):  # noqa: PERF203
-                damaged.append(str(key))
-        for key in damaged:
-            self._cache.delete(key)
-        return damaged
+        rows = self._trying(lambda: self._cache._sql("SELECT rowid, key FROM Cache").fetchall())
+        damaged = {row: stored for row, stored in rows if not self._is_readable(stored)}
+        for row in damaged:
+            self._trying(partial(self._cache._sql, "DELETE FROM Cache WHERE rowid = ?", (row,)))
+        return [f"number {row}" for row in damaged]
+
+    def _is_readable(self, stored: Any) -> bool:
+        try:
+            self._trying(lambda: self._cache.get(self._cache.disk.get(stored, raw=True)))
+        except (ValueError, zlib.error, OSError):
+            return False
+        return True
 
     def close(self) -> None:
         self._cache.close()
@@ -139,7 +144,7 @@ def _stop_if_not_damage(error: Exception, folder: Path) -> None:
 
 
 def _move_aside(folder: Path, error: Exception) -> None:
-    damaged = folder.with_name(f"{folder.name}.damaged-{os.getpid()}")
+    damaged = folder.with_name(f"{folder.name}.damaged-{time.time_ns()}")  # process numbers come again
     try:
         folder.rename(damaged)
     except FileNotFoundError:

@@ -35,7 +35,7 @@ def parts(folder: Path | None = None) -> list[Part]:
     """The parts of the cache in `folder`, or in the default one."""
     home = folder or default_cache_folder()
     sounds = list(_sounds(home))
-    models = [(path, _size(path)) for path in _models(home)]
+    models = [(path, _size(path)) for path in [*_models(home), *_drafts(home)]]
     results = WorkCache(home)
     count = results.count()
     results.close()
@@ -56,7 +56,10 @@ def prune(days: float, folder: Path | None = None) -> int:
             sound.unlink(missing_ok=True)
     for model in _models(home):
         if model.stat().st_mtime <= latest_s:
-            _drop_model(model)
+            drop_model(model)
+    for draft in _drafts(home):
+        if draft.stat().st_mtime <= min(latest_s, time.time() - _DAY_S):  # else it may be at work
+            shutil.rmtree(draft, ignore_errors=True)
     results = WorkCache(home)
     results.forget_before(latest_s)
     results.close()
@@ -73,13 +76,26 @@ def verify(folder: Path | None = None) -> list[str]:
             sound.unlink(missing_ok=True)
             damaged.append(sound)
     for model in _models(home):
-        if not sum_of(model).is_file() or sum_of(model).read_text(encoding="utf-8") != files_digest(model):
-            _drop_model(model)
+        if not is_whole(model):
+            drop_model(model)
             damaged.append(model)
     results = WorkCache(home)
     unreadable = results.drop_unreadable()
     results.close()
     return [str(path.relative_to(home)) for path in damaged] + [f"result {key}" for key in unreadable]
+
+
+def is_whole(model: Path) -> bool:
+    """Whether a converted model is what it was when it was put into the cache."""
+    return sum_of(model).is_file() and sum_of(model).read_bytes() == files_digest(model).encode()
+
+
+def drop_model(model: Path) -> None:
+    """Removes a converted model from the cache."""
+    shutil.rmtree(model, ignore_errors=True)
+    if model.is_file():
+        model.unlink()
+    sum_of(model).unlink(missing_ok=True)
 
 
 def sum_of(model: Path) -> Path:
@@ -95,13 +111,13 @@ def _models(home: Path) -> Iterator[Path]:
     yield from sorted(path for path in (home / CONVERTED).glob("*") if path.is_dir() and not path.name.startswith("."))
 
 
+def _drafts(home: Path) -> Iterator[Path]:
+    """Conversions under way, or left by a kill."""
+    yield from sorted(path for path in (home / CONVERTED).glob(".*") if path.is_dir())
+
+
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def _drop_model(model: Path) -> None:
-    shutil.rmtree(model, ignore_errors=True)
-    sum_of(model).unlink(missing_ok=True)
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _is_whole(sound: Path) -> bool:

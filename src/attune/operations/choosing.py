@@ -24,7 +24,7 @@ from attune.recognizers.transcription import SoundSource, hear_batches
 from attune.records import Utterance
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "ways 3"
+_METHOD = "ways 4"
 _TRIED_CLIPS = 64
 _REFERENCE_S, _FEWEST_CLIPS = 4.0, 8
 """How long the reference may take, unless it hears even fewer by then; what it has heard is what the others are compared on."""
@@ -62,20 +62,24 @@ def choose(
 ) -> Choice:
     """The remembered choice for this device and kind of model, else the fastest of `ways` that says what the first one says.
 
-    With `batches` other batch sizes are tried as well. Where the first one cannot run here, it is the second, and not remembered.
+    What computes less precisely than the first one is remembered for these very weights only, and is not taken where too few
+    clips have words to tell; then nothing is remembered. With `batches` other batch sizes are tried as well. Where the first
+    one cannot run here, it is the second, and not remembered.
     """
     versions = [version(name) for name in ("torch", "transformers", "ctranslate2")]
     kind = {k: v for k, v in outline.config.to_dict().items() if not k.startswith("_")}
     asked = batches or ways[0].batch_s
     key = digest_of(_METHOD, device_name(device), versions, json.dumps(kind, sort_keys=True, default=str), asked)
-    known = _revived(cache.get_or_none(key))
+    keys = [key, digest_of(key, outline.digest)]
+    known = next((choice for k in keys if (choice := _revived(cache.get_or_none(k)))), None)
     if known is not None:
         return known
     try:
-        choice = _tried(ways, open_as, clips, _TOGETHER if batches else ())
+        choice, telling = _tried(ways, open_as, clips, _TOGETHER if batches else ())
     except (EnvironmentFault, MemoryError, RuntimeError) as error:  # a large model may fit in half precision only
         return Choice(ways[1], f"{ways[0]} cannot be compared with: {' '.join(str(error).split())[:100]}")
-    cache.put({key: asdict(choice)})
+    if telling >= _FEWEST_CLIPS:
+        cache.put({keys[choice.way.compute_type != ways[0].compute_type]: asdict(choice)})
     return choice
 
 
@@ -109,13 +113,15 @@ def device_name(device: str) -> str:
     return f"{model}, {os.cpu_count()} cores"
 
 
-def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[int]) -> Choice:
+def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[int]) -> tuple[Choice, int]:
+    """The choice, and how many clips with words it was made on."""
     clips, reference = clips.some(), ways[0]
     recognizer = open_as(reference)
     texts, reference_s = _timed(recognizer, clips, reference.batch_s, _REFERENCE_S)
     clips = replace(clips, utterances=[u for u in clips.utterances if u.id in texts])
     cost_s = sum(padded_s(u.duration_s, recognizer.window_s) for u in clips.utterances)
     clip_s = recognizer.window_s or max(u.duration_s for u in clips.utterances)
+    telling = sum(bool(text) for text in texts.values())
     found, said = {reference: reference_s}, {reference: f"{cost_s / reference_s:.0f} x real time"}
     del recognizer
 
@@ -134,7 +140,7 @@ def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[
             found[way] = wall_s
 
     for way in ways:
-        if way not in said:
+        if way not in said and (telling >= _FEWEST_CLIPS or way.compute_type == reference.compute_type):
             attempt(way)
     best = _first_worth([way for way in ways[1:] if way in found] or [reference], found)
     enough = [count for count in together if 2 * count <= len(texts)]  # else they say nothing about many
@@ -144,7 +150,8 @@ def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[
             attempt(way)
     sizes = sorted((way for way in (best, *others) if way in found), key=lambda way: way.batch_s)
     best = _first_worth(sizes, found)  # the smaller takes less memory
-    return Choice(best, f"{len(texts)} clips tried: " + "; ".join(f"{way}: {what}" for way, what in said.items()))
+    why = "; ".join(f"{way}: {what}" for way, what in said.items())
+    return Choice(best, f"{len(texts)} clips tried, {telling} with words: {why}"), telling
 
 
 def _first_worth(ways: Sequence[Way], took_s: dict[Way, float]) -> Way:

@@ -1,7 +1,6 @@
 """One model over a corpus as `params.model` asks: what the baseline, the evaluation and the release have in common."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +11,9 @@ from attune.checkpoints import Outline, load_checkpoint, outline
 from attune.dataset import Sounds
 from attune.devices import choose_device, choose_dtype, peak_memory_mb, reuse_freed_memory
 from attune.errors import ModelError
-from attune.export.conversion import CARD, convert, refusal
+from attune.export.conversion import convert, refusal
 from attune.files import write_text
-from attune.operations.caching import CONVERTED, sum_of
+from attune.operations.caching import CONVERTED, drop_model, is_whole, sum_of
 from attune.operations.choosing import Choice, Clips, Way, choose
 from attune.params import GREEDY, Engine, ModelParams, Params
 from attune.recognizers.ct2 import exported_family
@@ -83,12 +82,7 @@ def open_as(name: str, params: ModelParams, way: Way) -> Recognizer:
     if way.engine == "transformers":
         checkpoint = load_checkpoint(name, _revision(name, params), params.language)
         return recognizer_of(checkpoint, params.model_copy(update={"precision": way.compute_type}))
-    folder = _converted(name, params)
-    try:
-        return open_recognizer(str(folder), params, name, way.compute_type)
-    except ModelError:
-        shutil.rmtree(folder)  # the cache was damaged, or the model is: converting again tells
-        return open_recognizer(str(_converted(name, params)), params, name, way.compute_type)
+    return open_recognizer(str(_converted(name, params)), params, name, way.compute_type)
 
 
 def _usual(name: str, params: ModelParams, told: Outline | None) -> Way:
@@ -101,6 +95,8 @@ def _usual(name: str, params: ModelParams, told: Outline | None) -> Way:
     reason = refusal(told.family, told.config)
     if params.engine == "ctranslate2" and reason:
         raise ModelError(f"model.engine is ctranslate2, but: {reason}; set model.engine to auto")
+    if params.engine == "ctranslate2" and params.precision != "auto" and dtype not in _computed_in(device):
+        raise ModelError(f"model.precision is {dtype}, which CTranslate2 does not compute in here; set it to auto")
     if params.engine == "ctranslate2" or (params.engine == "auto" and device == "cpu" and dtype == "float32" and not reason):
         return Way("ctranslate2", dtype, batch_s)
     return Way("transformers", dtype, batch_s)
@@ -120,9 +116,10 @@ def _converted(name: str, params: ModelParams) -> Path:
 
     key = digest_of("float32", _outline(name, params).digest, ctranslate2.__version__)
     folder = default_cache_folder() / CONVERTED / key
-    if (folder / CARD).is_file():
+    if is_whole(folder):
         os.utime(folder)  # used again: see `attune cache prune`
         return folder
+    drop_model(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", ignore_cleanup_errors=True) as draft:
         made = Path(draft) / key
@@ -131,7 +128,7 @@ def _converted(name: str, params: ModelParams) -> Path:
         try:
             made.rename(folder)
         except OSError:
-            if not (folder / CARD).is_file():  # else another process was quicker
+            if not is_whole(folder):  # else another process was quicker
                 raise
     return folder
 

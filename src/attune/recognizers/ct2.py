@@ -20,7 +20,7 @@ from attune.errors import ModelError
 from attune.params import ModelParams
 from attune.recognizers.ctc import CtcRecognizer, Listener, LogProbs, alphabet_of, ctc_input
 from attune.recognizers.protocol import Recognizer
-from attune.recognizers.whisper_decoding import Features, WhisperRecognizer
+from attune.recognizers.whisper_decoding import Features, Sampler, WhisperRecognizer
 from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, frame_s_of, new_tokens, no_speech_token
 from attune.recognizers.word_times import starts_of
 from attune.workcache import digest_of
@@ -106,9 +106,9 @@ class Ct2Engine:
     ) -> None:
         import ctranslate2
 
-        self.workers, threads = workers_and_threads(device)
+        self.workers, self._threads = workers_and_threads(device)
         self._again = partial(ctranslate2.models.Whisper, str(folder), device=device, compute_type=compute_type)
-        self._model = self._again(inter_threads=self.workers, intra_threads=threads)
+        self._model = self._again(inter_threads=self.workers, intra_threads=self._threads)
         if prompts.detects and not self._model.is_multilingual:
             raise ModelError(f"{folder} cannot tell languages apart (its vocabulary lacks the empty token); set model.language")
         self._languages: dict[str, int] = generation.get("lang_to_id") or {}
@@ -131,28 +131,25 @@ class Ct2Engine:
         results = self._generate(self._model, encoded, prompts, return_no_speech_prob=self._tells_silence)
         return [self._heard(result, 0, result.no_speech_prob if self._tells_silence else None) for result in results]
 
-    def sample(
-        self,
-        encoded: Any,
-        prompts: list[list[int]],
-        *,
-        temperature: float,
-        seed: int,
-        timed: bool,  # noqa: ARG002
-    ) -> list[Heard]:
-        """See `WhisperEngine.sample`.
+    def sampler(self, seed: int) -> Sampler:
+        """See `WhisperEngine.sampler`.
 
         The engine draws from generators of its threads, which take the seed when they are first used: only a model with new
-        threads says the same twice.
+        threads says the same twice. It is read from the disk once more for it.
         """
         import ctranslate2
 
-        how = {"num_hypotheses": _SAMPLES, "sampling_topk": 0, "sampling_temperature": temperature}
-        with self._sampling:
-            ctranslate2.set_random_seed(seed)
-            results = self._generate(self._again(inter_threads=1, intra_threads=1), encoded, prompts, **how)
-        tries = [[self._heard(result, number) for number in range(len(result.sequences_ids))] for result in results]
-        return [max(some, key=lambda heard: heard.mean_log_prob) for some in tries]
+        fresh = self._again(inter_threads=1, intra_threads=self._threads)
+
+        def draw(encoded: Any, prompt: list[int], *, temperature: float, timed: bool) -> Heard:  # noqa: ARG001
+            how = {"num_hypotheses": _SAMPLES, "sampling_topk": 0, "sampling_temperature": temperature}
+            with self._sampling:
+                ctranslate2.set_random_seed(seed)
+                (result,) = self._generate(fresh, encoded, [prompt], **how)
+            tries = [self._heard(result, number) for number in range(len(result.sequences_ids))]
+            return max(tries, key=lambda heard: heard.mean_log_prob)
+
+        return draw
 
     def search(self, encoded: Any, prompts: list[list[int]], *, beams: int) -> list[list[Heard]]:
         """See `WhisperEngine.search`. Its scores are means over the tokens without the end; that of an empty text is lost so."""
@@ -169,7 +166,7 @@ class Ct2Engine:
     def starts(
         self, encoded: Any, features: Features, prompts: list[list[int]], frames: list[int], texts: list[tuple[int, ...]]
     ) -> list[tuple[float, ...]]:
-        """See `WhisperEngine.starts`. The engine takes one prompt for all that it aligns together."""
+        """See `WhisperEngine.starts`. The engine takes one prompt for all that it aligns together, and ends it itself."""
         import ctranslate2
 
         found: list[tuple[float, ...]] = [()] * len(texts)
@@ -178,7 +175,7 @@ class Ct2Engine:
             some = [place for place, each in enumerate(prompts) if tuple(each) == prompt]
             sound = encoded if len(kinds) == 1 else ctranslate2.StorageView.from_array(np.ascontiguousarray(features[some]))
             tokens = [list(texts[place]) or [self._end] for place in some]  # it wants some of each
-            aligned = self._model.align(sound, list(prompt), tokens, [frames[place] for place in some])
+            aligned = self._model.align(sound, list(prompt[:-1]), tokens, [frames[place] for place in some])
             for place, result in zip(some, aligned, strict=True):
                 if texts[place]:
                     found[place] = starts_of(result.alignments, len(texts[place]), self._frame_s)

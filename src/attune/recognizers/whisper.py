@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from attune.checkpoints import Checkpoint
 from attune.params import ModelParams
-from attune.recognizers.whisper_decoding import Features, WhisperRecognizer
+from attune.recognizers.whisper_decoding import Features, Sampler, WhisperRecognizer
 from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, frame_s_of, new_tokens, no_speech_token
 from attune.recognizers.word_times import align, starts_of
 from attune.workcache import digest_of
@@ -70,15 +70,18 @@ class TransformersEngine:
             for (ids, log_probs), silence in zip(self._generate(encoded, prompts, timed=timed), silences, strict=True)
         ]
 
-    @torch.inference_mode()
-    def sample(self, encoded: Any, prompts: list[list[int]], *, temperature: float, seed: int, timed: bool) -> list[Heard]:
-        """See `WhisperEngine.sample`."""
-        with torch.random.fork_rng(["cuda"] if encoded.is_cuda else []):
-            torch.manual_seed(seed)
-            drawn = {"do_sample": True, "temperature": temperature, "top_k": 0, "num_return_sequences": _SAMPLES}
-            rows = [self._heard(*row) for row in self._generate(encoded, prompts, timed=timed, copies=_SAMPLES, **drawn)]
-        groups = (rows[first : first + _SAMPLES] for first in range(0, len(rows), _SAMPLES))
-        return [max(group, key=lambda heard: heard.mean_log_prob) for group in groups]
+    def sampler(self, seed: int) -> Sampler:
+        """See `WhisperEngine.sampler`."""
+
+        @torch.inference_mode()
+        def draw(encoded: Any, prompt: list[int], *, temperature: float, timed: bool) -> Heard:
+            with torch.random.fork_rng(["cuda"] if encoded.is_cuda else []):
+                torch.manual_seed(seed)
+                how = {"do_sample": True, "temperature": temperature, "top_k": 0, "num_return_sequences": _SAMPLES}
+                rows = [self._heard(*row) for row in self._generate(encoded, [prompt], timed=timed, copies=_SAMPLES, **how)]
+            return max(rows, key=lambda heard: heard.mean_log_prob)
+
+        return draw
 
     @torch.inference_mode()
     def search(self, encoded: Any, prompts: list[list[int]], *, beams: int) -> list[list[Heard]]:
@@ -100,12 +103,14 @@ class TransformersEngine:
         found = []
         with _weights_kept(self._model):
             for place, tokens in enumerate(texts):
-                ids = torch.tensor([[*prompts[place], *tokens]], device=self._device)
+                ids = torch.tensor([[*prompts[place], *tokens, self._end]], device=self._device)
                 states = BaseModelOutput(encoded[place : place + 1])
                 output = self._model(encoder_outputs=states, decoder_input_ids=ids, use_cache=False, output_attentions=True)
                 sounding = slice(0, max(1, frames[place] // 2))
                 heads = [output.cross_attentions[layer][0, head, :, sounding] for layer, head in self._alignment_heads]
-                way = align(torch.stack(heads).float().cpu().numpy(), len(prompts[place]) - 1) if tokens else []
+                weights = torch.stack(heads).float()
+                weights /= weights.sum(-1, keepdim=True)  # as if nothing but sound had been there to attend to
+                way = align(weights.cpu().numpy(), len(prompts[place]) - 1) if tokens else []
                 found.append(starts_of(way, len(tokens), self._frame_s))
         return found
 

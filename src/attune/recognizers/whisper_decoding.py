@@ -27,6 +27,14 @@ _LEAST_PROGRESS_S = 0.1
 """Timestamps closer to the begin of their window do not count, and a shorter rest of a recording is not heard."""
 
 
+class Sampler(Protocol):
+    """A source of chance."""
+
+    def __call__(self, encoded: Any, prompt: list[int], /, *, temperature: float, timed: bool) -> Heard:
+        """The likeliest of five random decodings of the one window that is encoded."""
+        ...
+
+
 class WhisperEngine(Protocol):
     """Runs a Whisper-class model on a batch of windows."""
 
@@ -45,8 +53,8 @@ class WhisperEngine(Protocol):
         """The greedy decoding of each window, with the probability of silence; `timed`: the prompts ask for timestamps."""
         ...
 
-    def sample(self, encoded: Any, prompts: list[list[int]], /, *, temperature: float, seed: int, timed: bool) -> list[Heard]:
-        """The likeliest of five random decodings of each window; the same again for the same seed and windows."""
+    def sampler(self, seed: int, /) -> "Sampler":
+        """Draws; two of one seed draw the same."""
         ...
 
     def search(self, encoded: Any, prompts: list[list[int]], /, *, beams: int) -> list[list[Heard]]:
@@ -160,19 +168,25 @@ class WhisperRecognizer:
 
     def _guarded(self, features: Features, greedy: list[Heard], prompts: list[list[int]], timed: bool) -> list[Heard]:
         """The decodings, doubtful ones replaced by sampled ones, and those of silence by nothing."""
-        tries, failing, encoded = [[heard] for heard in greedy], list[int](), None
-        for number, temperature in enumerate(self._safeguards.temperatures[1:], start=1):
-            before, failing = failing, [place for place, some in enumerate(tries) if self._is_doubtful(some[-1])]
-            if not failing:
-                break
-            chosen = np.ascontiguousarray(features[failing])
-            encoded = encoded if failing == before else self.engine.encode(chosen)
-            seed = (zlib.crc32(chosen.tobytes()) + number) % 2**32
-            wanted = [prompts[place] for place in failing]
-            sampled = self.engine.sample(encoded, wanted, temperature=temperature, seed=seed, timed=timed)
-            for place, heard in zip(failing, sampled, strict=True):
-                tries[place].append(replace(heard, temperature=temperature, no_speech=greedy[place].no_speech))
-        return [_emptied(heard) if is_silent(heard, self._safeguards) else heard for heard in map(self._best, tries)]
+        kept = [
+            self._drawn(features[place : place + 1], heard, prompts[place], timed) if self._is_doubtful(heard) else heard
+            for place, heard in enumerate(greedy)
+        ]
+        return [emptied(heard) if is_silent(heard, self._safeguards) else heard for heard in kept]
+
+    def _drawn(self, features: Features, greedy: Heard, prompt: list[int], timed: bool) -> Heard:
+        """Of one window by itself, so that its text does not depend on what else is heard. See OpenAI's `decode_with_fallback`.
+
+        The first that is not doubtful; else the likeliest of all, those that repeat themselves last.
+        """
+        tries, alone = [greedy], np.ascontiguousarray(features)
+        encoded, draw = self.engine.encode(alone), self.engine.sampler(zlib.crc32(alone.tobytes()))
+        for temperature in self._safeguards.temperatures[1:]:
+            heard = draw(encoded, prompt, temperature=temperature, timed=timed)
+            tries.append(replace(heard, temperature=temperature, no_speech=greedy.no_speech))
+            if not self._is_doubtful(tries[-1]):
+                return tries[-1]
+        return max(tries, key=lambda heard: (not self._repeats(heard), heard.mean_log_prob))
 
     def _is_doubtful(self, heard: Heard) -> bool:
         if is_silent(heard, self._safeguards):
@@ -183,12 +197,6 @@ class WhisperRecognizer:
     def _repeats(self, heard: Heard) -> bool:
         most = self._safeguards.max_compression_ratio
         return most is not None and (compression_ratio(self._reader.text(heard)) or 0.0) > most
-
-    def _best(self, tries: Sequence[Heard]) -> Heard:
-        """The last one if it is good; else the likeliest, those that repeat themselves last."""
-        if len(tries) == 1 or not self._is_doubtful(tries[-1]):
-            return tries[-1]
-        return max(tries, key=lambda heard: (not self._repeats(heard), heard.mean_log_prob))
 
     def _frames(self, features: Features, length_s: float) -> int:
         sounding = int(length_s * SAMPLE_RATE_HZ) // int(self._extractor.hop_length)
@@ -215,8 +223,19 @@ def until_mark(heard: Heard, length_s: float) -> Heard:
     if not pairs or last_alone or not _LEAST_PROGRESS_S <= ends[-1] < length_s:
         return replace(heard, length_s=length_s)
     kept = pairs[-1]
-    return replace(heard, tokens=heard.tokens[:kept], log_probs=heard.log_probs[:kept], length_s=ends[-1])
+    log_probs = heard.log_probs[:kept]
+    whole = kept == len(heard.tokens)
+    return replace(
+        heard,
+        tokens=heard.tokens[:kept],
+        log_probs=log_probs,
+        total=heard.total if whole else sum(log_probs),
+        length=heard.length if whole else max(1, kept),
+        length_s=ends[-1],
+    )
 
 
-def _emptied(heard: Heard) -> Heard:
-    return replace(heard, tokens=(), log_probs=(), starts=(), marks=())
+def emptied(heard: Heard) -> Heard:
+    """Nothing, as sure as the model is that nobody speaks."""
+    sure = float(np.log(max(heard.no_speech or 0.0, 1e-9)))
+    return replace(heard, tokens=(), log_probs=(), starts=(), marks=(), total=sure, length=1)

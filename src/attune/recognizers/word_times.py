@@ -15,14 +15,14 @@ _SMOOTHED_FRAMES = 7
 def align(weights: NDArray[np.float32], prompt: int) -> list[tuple[int, int]]:
     """The way through attention weights of shape (heads, tokens, frames): pairs of token and frame, both from 0 and rising.
 
-    The first `prompt` tokens are no part of it.
+    The first `prompt` tokens and the last one, which is the end, are no part of it.
     """
     import librosa
     from scipy.ndimage import median_filter
 
     spread = np.maximum(weights.std(axis=-2, keepdims=True), 1e-8)
     normal = (weights - weights.mean(axis=-2, keepdims=True)) / spread
-    costs = -median_filter(normal, size=(1, 1, _SMOOTHED_FRAMES)).mean(axis=0)[prompt:]
+    costs = -median_filter(normal, size=(1, 1, _SMOOTHED_FRAMES)).mean(axis=0)[prompt:-1]
     _, way = librosa.sequence.dtw(C=costs.astype(np.float64))
     return [(int(token), int(frame)) for token, frame in way[::-1]]
 

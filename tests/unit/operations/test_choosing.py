@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,10 +58,12 @@ class Doors:
         return found
 
 
-def chosen(ears: dict[Way, Any], tmp_path: Path, *, count: int = 8, batches: bool = False) -> tuple[Choice, Doors]:
+def chosen(
+    ears: dict[Way, Any], tmp_path: Path, *, count: int = 8, batches: bool = False, weights: str = "digest"
+) -> tuple[Choice, Doors]:
     doors, cache = Doors({(way.engine, way.compute_type): each for way, each in ears.items()}), WorkCache(tmp_path / "cache")
     try:
-        return choose(list(ears), doors, OUTLINE, "cpu", clips(count), cache, batches=batches), doors
+        return choose(list(ears), doors, replace(OUTLINE, digest=weights), "cpu", clips(count), cache, batches=batches), doors
     finally:
         cache.close()
 
@@ -87,6 +90,24 @@ def test_where_float32_does_not_fit_the_usual_way_is_taken(tmp_path: Path) -> No
     choice, _ = chosen({REFERENCE: RuntimeError("CUDA out of memory."), SAME: Ears(0.001, "a")}, tmp_path)
     assert choice.way == SAME
     assert "out of memory" in choice.why
+
+
+def test_few_clips_or_clips_without_words_prove_nothing(tmp_path: Path) -> None:
+    for count, text in ((7, "a"), (20, "")):
+        ears = {REFERENCE: Ears(0.02, text), SAME: Ears(0.01, text), OTHER: Ears(0.001, text)}
+        choice, doors = chosen(ears, tmp_path, count=count)
+        assert choice.way == SAME
+        assert OTHER not in doors.opened
+        assert chosen(ears, tmp_path, count=count)[1].opened  # nothing was remembered
+
+
+def test_less_precise_ways_are_remembered_for_these_weights_only(tmp_path: Path) -> None:
+    ears = {REFERENCE: Ears(0.02, "a"), SAME: Ears(0.01, "a"), OTHER: Ears(0.001, "a")}
+    assert chosen(ears, tmp_path)[0].way == OTHER
+    assert chosen(ears, tmp_path)[1].opened == []
+    differing = {**ears, OTHER: Ears(0.001, "b")}
+    assert chosen(differing, tmp_path, weights="tuned")[0].way == SAME
+    assert chosen(differing, tmp_path, weights="tuned again")[1].opened == []  # as precise as the reference: for all
 
 
 def test_what_is_slower_is_given_up_before_it_has_heard_all(tmp_path: Path) -> None:
