@@ -5,11 +5,16 @@ What is in them is opened by `checkpoints`.
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 from attune.errors import ModelError
 
+_READ = (
+    "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json",
+    "tokenizer.json", "vocab.json",
+)  # fmt: skip
 LANGUAGE_ADAPTER = "adapter.{}.safetensors"
 """Weights for one of many languages (MMS)."""
 _FETCHED = ["*.json", "*.txt", "*.jinja", "model.safetensors", "model-*.safetensors", "adapter_model.safetensors"]
@@ -60,14 +65,26 @@ def require_files(folder: Path, model_class: str) -> None:
         raise ModelError(
             f"{folder} has its weights in a pickle ({pickled}), which can run code as it is read, and is refused; take a "
             "revision with model.safetensors, or convert it where nothing can be harmed: python -c "
-            f"\"from transformers import {model_class} as M; M.from_pretrained('{folder}').save_pretrained('{folder}')\""
+            f"'import sys; from transformers import {model_class} as M; "
+            f"M.from_pretrained(sys.argv[1]).save_pretrained(sys.argv[1])' {shlex.quote(str(folder))}"
         )
     if not any(folder.glob("model*.safetensors")):
-        raise ModelError(f"{folder} has no model.safetensors; copy the model again, or take a revision that has its weights so")
+        raise ModelError(
+            f"{folder} has no model.safetensors; copy the model again, or take a revision that has its weights so, not as "
+            "pickles (pytorch_model.bin), which can run code as they are read"
+        )
     if not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
         raise ModelError(f"{folder} has no tokenizer (tokenizer.json or vocab.json); save the processor beside the model")
     if not any((folder / file).is_file() for file in ("preprocessor_config.json", "processor_config.json")):
         raise ModelError(f"{folder} has no preprocessor_config.json; save the processor beside the model")
+    _require_readable(folder)
+
+
+def _require_readable(folder: Path) -> None:
+    """Some libraries pass over a file that they cannot read, and the model says other words."""
+    for name in _READ:
+        if (folder / name).is_file():
+            read_json(folder / name)
 
 
 def read_json(path: Path) -> dict[str, Any]:

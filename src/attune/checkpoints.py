@@ -110,8 +110,12 @@ def outline(name: str, revision: str | None, language: str | None = None) -> Out
 def tuned_checkpoint(folder: Path) -> str:
     """What to load for a tuned folder: its adapters, its full model, or the base's name. Raises ModelError."""
     record = read_training_record(folder)
+    if record.method == "none" and Path(record.base).resolve() == folder.resolve():
+        raise ModelError(f"{folder / TRAINING_RECORD} names itself as its base; run: dvc repro --force train")
     if record.method == "none":
         return record.base
+    if record.method not in _PLACES:
+        raise ModelError(f"{folder / TRAINING_RECORD} has method {record.method!r}; run: dvc repro --force train")
     return str(folder / _PLACES[record.method])
 
 
@@ -172,7 +176,11 @@ def _load_base(name: str, folder: Path, language: str | None) -> Checkpoint:
         _speak(folder, model, processor.tokenizer, language)
     _check_vocabulary(folder, family, processor.tokenizer, model.config)
     if family == "whisper":
-        _complete_generation(model.generation_config, processor.tokenizer)
+        told = model.generation_config.to_dict()
+        for key, value in completed_generation(folder, told, processor.tokenizer).items():
+            if told.get(key) != value:
+                setattr(model.generation_config, key, value)
+        _check_mels(folder, model.config, processor.feature_extractor)
     model.name_or_path = model.config._name_or_path = name  # else adapters would remember a path of this machine's cache
     return Checkpoint(name, family, model.config, model.eval(), processor, files_digest(folder, language))
 
@@ -206,16 +214,43 @@ def _check_vocabulary(folder: Path, family: Family, tokenizer: Any, config: Any)
         )
 
 
-def _complete_generation(generation: Any, tokenizer: Any) -> None:
-    """Adds what older fine-tuned Whisper checkpoints do not say of themselves: whether they know languages, and which."""
-    known = tokenizer.get_vocab()
-    if getattr(generation, "is_multilingual", None) is None:
-        generation.is_multilingual = "" in known  # only the vocabularies of multilingual models have it
-    if getattr(generation, "no_timestamps_token_id", None) is None:
-        generation.no_timestamps_token_id = known["<|notimestamps|>"]
-    if generation.is_multilingual and not getattr(generation, "lang_to_id", None):
-        generation.lang_to_id = {token: n for token, n in known.items() if _LANGUAGE_TOKEN.fullmatch(token)}
-        generation.task_to_id = {task: known[f"<|{task}|>"] for task in ("transcribe", "translate")}
+def _check_mels(folder: Path, config: Any, extractor: Any) -> None:
+    if config.num_mel_bins != extractor.feature_size:
+        raise ModelError(
+            f"{folder} has a model for {config.num_mel_bins} mel bands and a feature extractor of {extractor.feature_size}; "
+            "save the processor that it was trained with beside it"
+        )
+
+
+def completed_generation(folder: Path, told: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
+    """A Whisper generation config with what older fine-tuned checkpoints do not say: whether they know languages, and which.
+
+    Raises ModelError where it names other tokens than the tokenizer in `folder` does.
+    """
+    known, begin, plain = tokenizer.get_vocab(), "<|startoftranscript|>", "<|notimestamps|>"
+    if begin not in known or plain not in known:
+        raise ModelError(f"{folder} has a tokenizer without {begin} and {plain}; it is not that of a Whisper model")
+    many = told.get("is_multilingual")
+    many = "" in known if many is None else many  # only the vocabularies of multilingual models have it
+    languages = {token: n for token, n in known.items() if _LANGUAGE_TOKEN.fullmatch(token)} if many else None
+    tasks = {task: known[f"<|{task}|>"] for task in ("transcribe", "translate")} if many else None
+    usual = {
+        "decoder_start_token_id": known[begin], "no_timestamps_token_id": known[plain], "is_multilingual": many,
+        "lang_to_id": languages, "task_to_id": tasks,
+    }  # fmt: skip
+    complete = {**told, **{name: value for name, value in usual.items() if told.get(name) is None and value is not None}}
+    named = {
+        begin: complete["decoder_start_token_id"],
+        plain: complete["no_timestamps_token_id"],
+        **(complete.get("lang_to_id") or {}),
+    }
+    for token, number in named.items():
+        if known.get(token) != number:
+            raise ModelError(
+                f"{folder} has a tokenizer in which {token} is number {known.get(token)}, and a model to which it is {number}; "
+                "they are not of one model: save the processor that it was trained with beside it"
+            )
+    return complete
 
 
 def _merged(name: str, folder: Path, revision: str | None, language: str | None) -> Checkpoint:
@@ -242,6 +277,8 @@ def _base_of(folder: Path, revision: str | None) -> tuple[str, str | None]:
     base_name = config.get("base_model_name_or_path")
     if not base_name:
         raise ModelError(f"{folder / _ADAPTER_CONFIG} does not name its base model (base_model_name_or_path)")
+    if Path(str(base_name)).resolve() == folder.resolve():
+        raise ModelError(f"{folder / _ADAPTER_CONFIG} names itself as its base model (base_model_name_or_path); correct it")
     if not (folder / _ADAPTERS).is_file():
         raise ModelError(f"{folder} has no adapter_model.safetensors; adapters in pickle files are refused")
     return str(base_name), config.get("revision") or revision
@@ -253,7 +290,7 @@ def _adapted_digest(base: str, folder: Path) -> str:
 
 def _kind(folder: Path) -> tuple[Family, str, str]:
     model_type = read_json(folder / "config.json").get("model_type")
-    if model_type not in _KNOWN:
+    if not isinstance(model_type, str) or model_type not in _KNOWN:
         raise ModelError(
             f"{folder} is a {model_type!r} model; the speech-to-text kinds known here are {', '.join(sorted(_KNOWN))}"
         )
@@ -263,9 +300,15 @@ def _kind(folder: Path) -> tuple[Family, str, str]:
 @contextmanager
 def _usable(folder: Path) -> Iterator[None]:
     """What the loading libraries raise for damaged files, as one ModelError."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     try:
         yield
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
+    except ModelError:
+        raise
+    except (
+        SafetensorError, StrictDataclassError, OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError,
+        ImportError, AssertionError,
+    ) as error:  # fmt: skip
         raise ModelError(f"{folder} cannot be loaded, a file in it is damaged or does not fit: {one_line(error)}") from error

@@ -1,5 +1,6 @@
 """The `attune` command: what people run beside `dvc repro`. Thin, like the stages; paths come from params.yaml."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 
 from attune.commandline import AttuneGroup, one_line
 from attune.errors import DataError
+from attune.files import write_text
 from attune.params import load_params
 
 _PARAMS = click.option(
@@ -57,9 +59,8 @@ def transcribe(
 ) -> None:
     """Writes what is said in sound FILES and in those of folders. Printed text is a line each: the name, a tab, the text."""
     from attune.audio import UnusableAudio, promised_length_s
-    from attune.files import write_text
     from attune.operations.hearing import open_on_engine
-    from attune.operations.transcribing import hear_files, sound_files, written
+    from attune.operations.transcribing import hear_files, printable, require_places, sound_files, written
     from attune.progress import meter, write
 
     params = load_params(params_file)
@@ -67,18 +68,34 @@ def transcribe(
         raise DataError(f"{params.paths.ct2} has no model yet; make it with: dvc repro, or name another one with --model")
     asked = params.model.model_copy(update={k: v for k, v in (("language", language), ("task", task)) if v is not None})
     found, faults = sound_files(files), list[str]()
+    if to is not None:
+        require_places(found)
+    elif form in ("srt", "vtt") and len(found) > 1:
+        raise DataError(f"{len(found)} files are {len(found)} files of subtitles; say with --to into which folder")
     recognizer = open_on_engine(model or str(params.paths.ct2), asked)
     with meter("transcribing", sum(map(promised_length_s, found))) as heard_s:
         for (file, place), result in zip(found.items(), hear_files(recognizer, list(found), asked, heard_s), strict=True):
             if isinstance(result, UnusableAudio):
-                faults.append(str(file))
+                faults.append(printable(file))
                 write(f"{one_line(str(result))}\n", err=True)
-            elif to is not None:
-                write_text(to / place.with_name(f"{place.name}.{'txt' if form == 'text' else form}"), written(result, form))
-            else:
-                write(f"{one_line(str(file))}\t{result.text}\n" if form == "text" else written(result, form))
+            elif to is None:
+                write(f"{one_line(result.file)}\t{result.text}\n" if form == "text" else written(result, form))
+            elif fault := _not_written(to / place, form, written(result, form)):
+                faults.append(printable(file))
+                write(fault, err=True)
     if faults:
         raise DataError(f"{len(faults)} of {len(found)} files could not be heard, {faults[0]} first; the others were")
+
+
+def _not_written(place: Path, form: str, content: str) -> str | None:
+    """Why a name is too long for the disk; None where all went well."""
+    try:
+        write_text(place.with_name(f"{place.name}.{'txt' if form == 'text' else form}"), content)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return f"{one_line(str(place))}: {error.strerror}; rename the recording\n"
+    return None
 
 
 @main.group()

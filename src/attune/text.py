@@ -41,6 +41,7 @@ _DECIMAL_POINT = frozenset({"en", "he", "ja", "ko", "th", "zh"})
 _FIGURE = re.compile(r"\d[\d.,]*\d|\d")
 _SUFFIXED = re.compile(r"\b(\d{1,9})(?:st|nd|rd|th)\b", re.IGNORECASE)
 _EAST_ASIAN = frozenset({"cjk", "hiragana", "katakana", "hangul", "bopomofo", "ideographic"})
+_SPACELESS = frozenset({"cjk", "thai", "lao", "khmer", "myanmar"})
 _APOSTROPHE = "'"
 _APOSTROPHES = "\u2018\u2019\u02bc\u2032"
 """What keyboards and typesetters write for an apostrophe, besides the plain one."""
@@ -128,6 +129,11 @@ def main_script(text: str) -> str | None:
     """
     scripts = [_script(c) for c in unicodedata.normalize("NFKC", text) if c.isalpha()]
     return max(sorted(set(scripts)), key=scripts.count) if scripts else None
+
+
+def is_spaceless(letter: str) -> bool:
+    """Whether words are not parted by spaces in the script of `letter`: Chinese, Japanese, Thai, Lao, Khmer and Burmese."""
+    return letter.isalpha() and _script(letter) in _SPACELESS and not "\uac00" <= letter <= "\ud7a3"
 
 
 def is_script(name: str) -> bool:

@@ -1,5 +1,7 @@
 import json
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,13 +85,18 @@ def test_a_missing_file_is_named(whisper: Path, tmp_path: Path, file: str, messa
     assert "\n" not in str(caught.value)
 
 
-def test_pickled_weights_are_refused_with_the_command_that_converts_them(whisper: Path, tmp_path: Path) -> None:
-    folder = _copy(whisper, tmp_path)
+def test_pickled_weights_are_refused_with_the_command_that_converts_them(
+    whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "it's here").mkdir()
+    folder = _copy(whisper, tmp_path / "it's here")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="refused") as caught:
         load_checkpoint(str(folder), None)
-    exec(str(caught.value).split('python -c "')[1].rstrip('"'), {})
+    arguments = shlex.split(str(caught.value).split("harmed: python ")[1])
+    monkeypatch.setattr(sys, "argv", [arguments[0], arguments[2]])
+    exec(arguments[1], {})
     before, after = (load_checkpoint(str(name), None).model.state_dict() for name in (whisper, folder))
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -199,3 +206,42 @@ def test_adapters_of_another_base_are_refused_and_not_half_applied(adapters: Pat
     save_file({**weights, **deeper}, copied / "adapter_model.safetensors")
     with pytest.raises(ModelError, match="adapters of another model than"):
         load_checkpoint(str(copied), None)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("generation_config.json", {"no_timestamps_token_id": 7}, "not of one model"),
+        ("generation_config.json", {"decoder_start_token_id": 7}, "not of one model"),
+        ("config.json", {"d_model": "many"}, "cannot be loaded"),
+        ("config.json", {"model_type": ["whisper"]}, "speech-to-text kinds known"),
+        ("preprocessor_config.json", {"feature_size": 128}, "128"),
+    ],
+)
+def test_what_does_not_belong_together_is_one_line(
+    whisper: Path, tmp_path: Path, file: str, changes: dict[str, object], message: str
+) -> None:
+    folder = _copy(whisper, tmp_path)
+    (folder / "processor_config.json").unlink()  # it would hold another copy
+    _edit(folder / file, **changes)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_checkpoint(str(folder), None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["generation_config.json", "preprocessor_config.json", "tokenizer.json"])
+def test_a_file_that_is_cut_is_not_passed_over(whisper: Path, tmp_path: Path, file: str) -> None:
+    folder = _copy(whisper, tmp_path)
+    (folder / file).write_text((folder / file).read_text()[:40])
+    with pytest.raises(ModelError, match=file):
+        load_checkpoint(str(folder), None)
+
+
+def test_adapters_of_themselves_and_unknown_methods_are_one_line(adapters: Path, tmp_path: Path) -> None:
+    folder = _copy(adapters, tmp_path)
+    _edit(folder / "adapter_config.json", base_model_name_or_path=str(folder))
+    with pytest.raises(ModelError):
+        load_checkpoint(str(folder), None)
+    (tmp_path / "training.json").write_text('{"base": "x", "revision": null, "method": "magic", "family": "ctc"}')
+    with pytest.raises(ModelError, match="'magic'"):
+        load_checkpoint(str(tmp_path), None)

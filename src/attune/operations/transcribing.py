@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from attune.recognizers.protocol import Recognizer, Transcript
 from attune.recognizers.registry import default_batch_s
 from attune.recognizers.transcription import hear_clips
 from attune.records import Rejection, Word
+from attune.text import compression_ratio
 from attune.voice_activity import Piece, cut_at_pauses
 
 Format = Literal["text", "json", "srt", "vtt"]
@@ -39,6 +40,11 @@ class Heard:
     """Mean of the pieces', weighted by their length."""
     words: tuple[Word, ...]
     """With times in the file, where the model tells them."""
+    language: str | None = None
+    """That was detected in the first piece; the others of `records.Hypothesis`, at their worst in any piece."""
+    no_speech: float | None = None
+    compression_ratio: float | None = None
+    temperature: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Cue:
 def sound_files(paths: Sequence[Path]) -> dict[Path, Path]:
     """The files, and of folders all sound files below them in order, each with where its result belongs in a folder of results.
 
-    Raises DataError for a folder without any, and where two results would have one name.
+    Raises DataError for a folder without any.
     """
     found = dict[Path, Path]()
     for path in paths:
@@ -64,11 +70,15 @@ def sound_files(paths: Sequence[Path]) -> dict[Path, Path]:
             found |= {child: child.relative_to(path) for child in below}
         else:
             found[path] = Path(path.name)
+    return found
+
+
+def require_places(found: Mapping[Path, Path]) -> None:
+    """Raises DataError where two results would have one place in a folder."""
     firsts = dict[Path, Path]()
     for file, place in found.items():
         if firsts.setdefault(place, file) != file:
             raise DataError(f"{firsts[place]} and {file} would both be written as {place}; name the folder that holds them")
-    return found
 
 
 def hear_files(
@@ -147,11 +157,20 @@ def _heard(recognizer: Recognizer, batches: Iterator[list[_Event]]) -> Iterator[
 def _whole(file: Path, said: Sequence[tuple[Piece, Transcript]]) -> Heard:
     spoken = sum(piece.samples.size for piece, _ in said)
     return Heard(
-        str(file),
+        printable(file),
         " ".join(heard.text for _, heard in said if heard.text),
         sum(piece.samples.size * heard.confidence for piece, heard in said) / spoken if spoken else 0.0,
         tuple(word for piece, heard in said for word in _shifted(heard, piece.start_s)),
+        language=next((heard.language for _, heard in said if heard.language), None),
+        no_speech=min((heard.no_speech for _, heard in said if heard.no_speech is not None), default=None),
+        compression_ratio=max((ratio for _, heard in said if (ratio := compression_ratio(heard.text))), default=None),
+        temperature=max((heard.temperature for _, heard in said), default=0.0),
     )
+
+
+def printable(path: Path) -> str:
+    """Its name, with what is no UTF-8 in it escaped."""
+    return str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def cues(words: Sequence[Word]) -> list[Cue]:
@@ -184,7 +203,9 @@ def written(heard: Heard, form: Format) -> str:
 
 def _pieces(path: Path, piece_s: float) -> Iterator[Piece]:
     try:
-        yield Piece(0.0, read_audio(path, _IN_ONE_GO_S))
+        samples = read_audio(path, _IN_ONE_GO_S)
+        if samples.size:
+            yield Piece(0.0, samples)
     except UnusableAudio as fault:
         if fault.reason != "too_long":
             raise

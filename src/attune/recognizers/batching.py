@@ -1,7 +1,9 @@
-"""Which clips are heard together: those of like length, as many as a budget of seconds allows."""
+"""Which clips are heard together: those of like length, as many as a budget of seconds, and memory, allow."""
 
 import math
 from collections.abc import Sequence
+
+_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
 
 def padded_s(length_s: float, window_s: float | None) -> float:
@@ -28,3 +30,8 @@ def in_batches(lengths_s: Sequence[float], budget_s: float, window_s: float | No
             batches.append([])
         batches[-1].append(place)
     return batches
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out: torch, CTranslate2 and the C++ library share no exception class for that."""
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS)

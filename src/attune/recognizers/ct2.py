@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attune.checkpoint_files import files_digest, read_json
-from attune.checkpoints import Family
+from attune.checkpoints import Family, completed_generation
 from attune.dataset import Samples
 from attune.devices import workers_and_threads
 from attune.errors import ModelError
@@ -53,7 +53,7 @@ def open_ct2(
         if exported_family(folder) == "ctc":
             return _open_ctc(name, folder, device, compute_type, batch_s, card)
         return _open_whisper(name, folder, device, compute_type, params, batch_s)
-    except (RuntimeError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (RuntimeError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelError(f"{folder} cannot be opened as a CTranslate2 model: {' '.join(str(error).split())[:300]}") from error
 
 
@@ -77,13 +77,26 @@ def choose_compute_type(quantization: str, device: str) -> str:
 def _open_whisper(name: str, folder: Path, device: str, compute_type: str, params: ModelParams, batch_s: float) -> Recognizer:
     from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
-    extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    given = (folder / "preprocessor_config.json").is_file()
+    extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True) if given else None
     tokenizer = WhisperTokenizer.from_pretrained(_with(folder, "tokenizer.json"), local_files_only=True)
-    generation = read_json(_with(folder, "generation_config.json") / "generation_config.json")
+    ours, file = bool(_card(folder)), "generation_config.json"  # ours say there how long their context is
+    told = read_json(_with(folder, file) / file) if ours or (folder / file).is_file() else {}
+    generation = completed_generation(folder, told, tokenizer)
     prompts = Prompts(tokenizer, generation, params.language, params.task, name)
     reader = TokenReader(tokenizer, prompts.plain)
     tells_silence = no_speech_token(tokenizer) is not None
-    engine = Ct2Engine(folder, device, compute_type, generation, prompts, reader, frame_s_of(extractor), tells_silence)
+    engine = Ct2Engine(
+        folder,
+        device,
+        compute_type,
+        generation,
+        prompts,
+        reader,
+        frame_s_of(extractor or WhisperFeatureExtractor()),
+        tells_silence,
+    )
+    extractor = extractor or WhisperFeatureExtractor(feature_size=engine.mels)  # that of all published models
     digest = digest_of("ct2", files_digest(folder), device, compute_type)
     return WhisperRecognizer(name, digest, engine, extractor, prompts, reader, params, batch_s)
 
@@ -109,6 +122,7 @@ class Ct2Engine:
         self.workers, self._threads = workers_and_threads(device)
         self._again = partial(ctranslate2.models.Whisper, str(folder), device=device, compute_type=compute_type)
         self._model = self._again(inter_threads=self.workers, intra_threads=self._threads)
+        self.mels = int(self._model.n_mels)
         if prompts.detects and not self._model.is_multilingual:
             raise ModelError(f"{folder} cannot tell languages apart (its vocabulary lacks the empty token); set model.language")
         self._languages: dict[str, int] = generation.get("lang_to_id") or {}

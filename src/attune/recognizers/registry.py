@@ -4,6 +4,7 @@ from pathlib import Path
 
 from attune.checkpoints import Checkpoint, Family, load_checkpoint
 from attune.devices import choose_device, choose_dtype
+from attune.errors import ModelError
 from attune.params import ModelParams
 from attune.recognizers.protocol import Recognizer
 
@@ -28,8 +29,8 @@ def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None,
 
 
 def is_exported(name: str) -> bool:
-    """Whether `name` is a folder in CTranslate2's form."""
-    return (Path(name) / "model.bin").is_file()
+    """Whether `name` is a folder in CTranslate2's form: its weights are not safetensors."""
+    return (Path(name) / "model.bin").is_file() and not any(Path(name).glob("*.safetensors"))
 
 
 def recognizer_of(checkpoint: Checkpoint, params: ModelParams) -> Recognizer:
@@ -40,6 +41,8 @@ def recognizer_of(checkpoint: Checkpoint, params: ModelParams) -> Recognizer:
         from attune.recognizers.whisper import open_whisper
 
         return open_whisper(checkpoint, device, dtype, params, batch_s)
+    if params.task == "translate":
+        raise ModelError(f"{checkpoint.name} writes down what it hears, and model.task is 'translate'; set it to transcribe")
     from attune.recognizers.ctc import open_ctc
 
     return open_ctc(checkpoint, device, dtype, batch_s)

@@ -16,7 +16,7 @@ from attune.dataset import SAMPLE_RATE_HZ, Samples
 from attune.devices import share_cores
 from attune.errors import EnvironmentFault
 from attune.progress import track
-from attune.recognizers.batching import in_batches, padded_s
+from attune.recognizers.batching import in_batches, is_memory, padded_s
 from attune.recognizers.protocol import Recognizer, Transcript
 from attune.records import Alternative, Hypothesis, Utterance, Word
 from attune.text import compression_ratio
@@ -25,8 +25,6 @@ from attune.workcache import WorkCache, digest_of
 _LOG = logging.getLogger(__name__)
 _AHEAD = 2
 """Batches whose sound is decoded while others are heard."""
-_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
-"""What torch, CTranslate2 and the C++ library say when memory runs out; they share no exception class."""
 
 
 class SoundSource(Protocol):
@@ -162,7 +160,7 @@ def hear_clips(recognizer: Recognizer, clips: Sequence[Samples], *, word_times: 
     try:
         return recognizer.transcribe(clips, word_times=word_times) if clips else []
     except (RuntimeError, MemoryError) as error:
-        if not _is_memory(error):
+        if not is_memory(error):
             raise
         if len(clips) == 1:
             raise EnvironmentFault(
@@ -195,17 +193,13 @@ def _kept(batches: Iterator[_Batch], keys: Mapping[str, _Keys], cache: WorkCache
 
 
 def _stop_unless_memory(error: BaseException, batch: Sequence[Utterance]) -> None:
-    if not _is_memory(error):
+    if not is_memory(error):
         raise error
     if len(batch) == 1:
         raise EnvironmentFault(
             f"memory does not suffice to hear one clip of {batch[0].duration_s:.1f} s ({batch[0].source}); use a smaller model, "
             "another model.device or model.precision, or a lower split_clean_noisy.max_duration_s"
         ) from error
-
-
-def _is_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS)
 
 
 def _free_memory() -> None:

@@ -5,7 +5,9 @@ Supervision", section 4.5): what repeats itself, or what the model itself finds 
 chance in it, and where it thinks that nobody speaks, nothing is written.
 """
 
+import logging
 import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from attune.checkpoints import Family
 from attune.dataset import SAMPLE_RATE_HZ, Samples
 from attune.params import ModelParams, SafeguardParams
+from attune.recognizers.batching import is_memory
 from attune.recognizers.protocol import Transcript
 from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, joined
 from attune.recognizers.windows import cut
@@ -23,6 +26,8 @@ from attune.text import compression_ratio
 from attune.workcache import digest_of
 
 Features = NDArray[np.float32]
+
+_LOG = logging.getLogger(__name__)
 _LEAST_PROGRESS_S = 0.1
 """Timestamps closer to the begin of their window do not count, and a shorter rest of a recording is not heard."""
 
@@ -133,17 +138,30 @@ class WhisperRecognizer:
         self, windows: Sequence[_Window], asked: _Request, languages: dict[int, int]
     ) -> Iterator[tuple[_Window, list[Heard]]]:
         """Each window with its decodings, the best first; `languages` (by clip) grows as they are heard."""
-        for first in range(0, len(windows), self._together):
-            batch = windows[first : first + self._together]
-            sounds = [window.samples for window in batch]
-            extracted = self._extractor(sounds, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
-            features = np.ascontiguousarray(extracted, dtype=np.float32)
-            encoded = self.engine.encode(features)
-            if self._prompts.detects:
-                for window, token in zip(batch, self.engine.languages(encoded), strict=True):
-                    languages.setdefault(window.clip, token)  # the language of a clip is that of its beginning
-            spoken = [languages.get(window.clip) for window in batch]
-            yield from zip(batch, self._hear(features, encoded, sounds, spoken, asked), strict=True)
+        waiting = deque(windows)
+        while waiting:
+            batch = [waiting.popleft() for _ in range(min(self._together, len(waiting)))]
+            try:
+                found = self._hear_batch(batch, asked, languages)
+            except (RuntimeError, MemoryError) as error:
+                if len(batch) == 1 or not is_memory(error):
+                    raise
+                self._together = len(batch) // 2
+                _LOG.warning("Memory ran out with %d windows at once; going on with %d.", len(batch), self._together)
+                waiting.extendleft(reversed(batch))
+            else:
+                yield from zip(batch, found, strict=True)
+
+    def _hear_batch(self, batch: Sequence[_Window], asked: _Request, languages: dict[int, int]) -> list[list[Heard]]:
+        sounds = [window.samples for window in batch]
+        extracted = self._extractor(sounds, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
+        features = np.ascontiguousarray(extracted, dtype=np.float32)
+        encoded = self.engine.encode(features)
+        if self._prompts.detects:
+            for window, token in zip(batch, self.engine.languages(encoded), strict=True):
+                languages.setdefault(window.clip, token)  # the language of a clip is that of its beginning
+        spoken = [languages.get(window.clip) for window in batch]
+        return self._hear(features, encoded, sounds, spoken, asked)
 
     def _hear(
         self, features: Features, encoded: Any, sounds: Sequence[Samples], spoken: Sequence[int | None], asked: _Request

@@ -14,6 +14,7 @@ from attune.errors import ModelError
 from attune.params import Task
 from attune.recognizers.protocol import Transcript
 from attune.records import Alternative, Word
+from attune.text import is_spaceless
 
 _WORD_START = "Ġ"
 """How byte-level BPE writes a space."""
@@ -86,9 +87,10 @@ class TokenReader:
     def __init__(self, tokenizer: Any, no_timestamps: int) -> None:
         """Timestamps are the tokens after `no_timestamps`, as in all Whisper vocabularies; some tokenizers do not list them."""
         self._tokenizer = tokenizer
-        marks = {i for token, i in tokenizer.get_added_vocab().items() if token.startswith("<|") and token.endswith("|>")}
+        added = tokenizer.get_added_vocab()
+        marks = {i for token, i in added.items() if token.startswith("<|") and token.endswith("|>")}
         self._special = marks | set(tokenizer.all_special_ids)
-        self._first_mark = no_timestamps + 1
+        self._first_mark, self._added = no_timestamps + 1, set(added.values()) - self._special
 
     def heard(
         self, ids: Sequence[int], log_probs: Sequence[float], total: float | None = None, no_speech: float | None = None
@@ -97,16 +99,19 @@ class TokenReader:
 
         Where the engine gives no log-probabilities, `total` is their sum.
         """
-        spoken = [place for place, token in enumerate(ids) if token not in self._special and token < self._first_mark]
-        counted = [place for place, token in enumerate(ids) if token < self._first_mark]
-        marks, before = list[tuple[int, float]](), 0
-        for token in ids:
-            if token >= self._first_mark:
-                marks.append((before, round((token - self._first_mark) * _TIMESTAMP_STEP_S, 2)))
-            before += token < self._first_mark and token not in self._special
+        counted = [place for place, token in enumerate(ids) if not self._is_mark(token)]
+        spoken = [place for place in counted if ids[place] not in self._special]
+        marks = [
+            (sum(before < place for before in spoken), round((token - self._first_mark) * _TIMESTAMP_STEP_S, 2))
+            for place, token in enumerate(ids)
+            if self._is_mark(token)
+        ]
         known = tuple(log_probs[place] for place in spoken) if log_probs else ()
         whole = sum(log_probs[place] for place in counted) if total is None else total
         return Heard(tuple(ids[place] for place in spoken), known, whole, len(counted), tuple(marks), no_speech=no_speech)
+
+    def _is_mark(self, token: int) -> bool:
+        return token >= self._first_mark and token not in self._added
 
     def text(self, heard: Heard) -> str:
         """Stripped text with single spaces."""
@@ -115,12 +120,14 @@ class TokenReader:
     def words(self, heard: Heard, begin_s: float) -> tuple[Word, ...]:
         """The words of the text, each with the geometric mean of its tokens' probabilities, and times if `heard` has them.
 
+        Where no spaces are written, as in Chinese or Thai, tokens are taken for words, as OpenAI's `split_to_word_tokens` does.
         `begin_s` is where the piece begins in the clip.
         """
         tokens = self._tokenizer.convert_ids_to_tokens(list(heard.tokens))
         groups: list[list[int]] = []
         for place, token in enumerate(tokens[: len(heard.log_probs)]):
-            if not groups or (token.startswith(_WORD_START) and self._spoken([tokens[p] for p in groups[-1]])):
+            before = self._spoken([tokens[p] for p in groups[-1]]) if groups else ""
+            if not groups or (before and (token.startswith(_WORD_START) or is_spaceless(before[-1]))):
                 groups.append([])
             groups[-1].append(place)
         spelt = [(self._spoken([tokens[p] for p in group]), group) for group in groups]

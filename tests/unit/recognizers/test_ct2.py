@@ -136,3 +136,13 @@ def test_a_damaged_file_is_one_line(
     (folder / file).write_text(content)
     with pytest.raises(ModelError, match=r"^[^\n]*$"):
         open_recognizer(str(folder), params)
+
+
+def test_a_folder_as_others_convert_it_is_heard_like_ours(models: dict[str, Path], params: ModelParams, tmp_path: Path) -> None:
+    ours, theirs = _exported(models, "large-v3", "float32", tmp_path / "ours"), tmp_path / "theirs"
+    theirs.mkdir()
+    for file in ("config.json", "model.bin", "tokenizer.json", "vocabulary.json"):
+        shutil.copy(ours / file, theirs)
+    one, other = (open_recognizer(str(folder), params).transcribe(_CLIPS[:2]) for folder in (ours, theirs))
+    assert [t.language for t in one] == [t.language for t in other]
+    assert [t.text[:5] for t in one] == [t.text[:5] for t in other]  # ours is told to leave out marks, and not how many tokens

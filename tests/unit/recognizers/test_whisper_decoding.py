@@ -1,5 +1,6 @@
 """What the recogniser asks of its engine, and what it makes of the answers; and that both engines obey the same."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -243,3 +244,33 @@ def test_sampling_says_the_same_again(both: list[str], params: ModelParams, plac
     assert all(np.isfinite(heard.confidence) for heard in first)
     alone = [recognizer.transcribe([clip])[0] for clip in reversed(clips)]
     assert [heard.text for heard in alone] == [heard.text for heard in reversed(first)]  # whatever else is heard
+
+
+def test_added_words_are_text_and_no_timestamps(processor: Any) -> None:
+    tokenizer = copy.deepcopy(processor.tokenizer)
+    tokenizer.add_tokens(["zyx"])
+    reader = TokenReader(tokenizer, tokenizer.convert_tokens_to_ids("<|notimestamps|>"))
+    ids = tokenizer("the zyx fever", add_special_tokens=False).input_ids
+    heard = reader.heard(ids, [-0.5] * len(ids))
+    assert reader.text(heard).split() == ["the", "zyx", "fever"]
+    assert heard.marks == ()
+
+
+def test_without_spaces_tokens_are_words(processor: Any) -> None:
+    prompts = Prompts(processor.tokenizer, {}, None, "transcribe", "fake")
+    reader = TokenReader(processor.tokenizer, prompts.plain)
+    ids = processor.tokenizer("熱がある", add_special_tokens=False).input_ids
+    assert [word.text for word in reader.words(reader.heard(ids, [-0.5] * len(ids)), 0.0)] == list("熱がある")
+
+
+def test_windows_are_halved_where_memory_runs_out(
+    recognizer: Callable[..., WhisperRecognizer], said: Callable[..., Heard]
+) -> None:
+    class Small(Engine):
+        def encode(self, features: Any) -> Any:
+            if len(features) > 1:
+                raise RuntimeError("CUDA out of memory.")
+            return features
+
+    (heard,) = recognizer(Small(lambda _: said("a fever"))).transcribe([speech(7.0)])
+    assert heard.text.split().count("fever") >= 4
