@@ -150,7 +150,13 @@ def cache(context: click.Context) -> None:
 
 
 @cache.command("prune")
-@click.option("--days", type=click.FloatRange(min=0), default=30, show_default=True, help="What was not used for so long goes.")
+@click.option(
+    "--days",
+    type=click.FloatRange(min=0),
+    default=30,
+    show_default=True,
+    help="Results from before, and what was not used since.",
+)
 def prune_cache(days: float) -> None:
     """Frees disk space."""
     from attune.operations.caching import prune

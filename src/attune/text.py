@@ -42,6 +42,7 @@ _FIGURE = re.compile(r"\d[\d.,]*\d|\d")
 _SUFFIXED = re.compile(r"\b(\d{1,9})(?:st|nd|rd|th)\b", re.IGNORECASE)
 _EAST_ASIAN = frozenset({"cjk", "hiragana", "katakana", "hangul", "bopomofo", "ideographic"})
 _SPACELESS = frozenset({"cjk", "thai", "lao", "khmer", "myanmar"})
+_REPEATING, _WORD_RUNS, _PHRASE_RUNS, _PHRASE_WORDS = 2.4, 6, 3, 5
 _APOSTROPHE = "'"
 _APOSTROPHES = "\u2018\u2019\u02bc\u2032"
 """What keyboards and typesetters write for an apostrophe, besides the plain one."""
@@ -117,6 +118,30 @@ def compression_ratio(text: str) -> float | None:
     """How many times smaller zlib makes it; above 2.4 it says the same again and again (Radford et al., 2022). None if empty."""
     content = text.encode()
     return len(content) / len(zlib.compress(content)) if content else None
+
+
+def repeats(text: str) -> bool:
+    """Whether it says the same again and again, as models do where they hear nothing: by zlib, six times the same word in a
+    row, or three times the same few words.
+
+    >>> repeats("thank you thank you thank you"), repeats("three three nine three three")
+    (True, False)
+    """
+    said = words(text)
+    runs = (_longest_run(said, size) >= (_WORD_RUNS if size == 1 else _PHRASE_RUNS) for size in range(1, _PHRASE_WORDS + 1))
+    return (compression_ratio(text) or 0.0) > _REPEATING or any(runs)
+
+
+def _longest_run(said: list[str], size: int) -> int:
+    """How often at most the same `size` words stand one after the other; words that are all one count as one word."""
+    longest = 0
+    for begin in range(len(said)):
+        phrase, count = said[begin : begin + size], 0
+        while len(phrase) == size and said[begin + count * size : begin + (count + 1) * size] == phrase:
+            count += 1
+        if size == 1 or len(set(phrase)) > 1:
+            longest = max(longest, count)
+    return longest
 
 
 def main_script(text: str) -> str | None:

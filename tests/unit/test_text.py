@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attune.text import normalize, words
+from attune.text import normalize, repeats, words
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,13 @@ def test_only_letters_marks_digits_apostrophes_and_single_spaces_are_left(anythi
     assert all(unicodedata.category(c)[0] in "LMN" or c in "' " for c in out)
     assert "  " not in out
     assert out == out.strip(" '")
+
+
+@pytest.mark.parametrize("text", ["the " * 7, "thank you " * 4, "thank you for watching " * 3, "no " * 10])
+def test_what_models_say_again_and_again_repeats(text: str) -> None:
+    assert repeats(text)
+
+
+@pytest.mark.parametrize("text", ["", "no no no", "three three three nine", "knock knock who is there who is there", "a b a b c"])
+def test_what_people_say_does_not_repeat(text: str) -> None:
+    assert not repeats(text)

@@ -9,15 +9,14 @@ import numpy as np
 from attune.calibration import calibrate
 from attune.records import Hypothesis, Utterance
 from attune.scoring import pool, score
-from attune.text import compression_ratio, normalize
+from attune.text import normalize, repeats
 
 COLUMNS = (
     "slice", "value", "utterances", "with_reference", "reference_words", "hours", "wer", "cer", "mean_confidence", "empty_texts",
-    "texts_without_speech", "repeating_texts", "decoded_again",
+    "texts_without_speech", "repeating_texts", "hallucination_share", "decoded_again",
 )  # fmt: skip
 RELIABILITY = ("said", "before", "after", "ideal")
 _NO_SPEECH = 0.05
-_REPEATING = 2.4
 _SNR_BANDS_DB = (0, 5, 10, 15, 20)
 _DURATION_BANDS_S = (1, 2, 5, 10, 20)
 _Pair = tuple[Utterance, Hypothesis]
@@ -98,9 +97,14 @@ def _figures(pairs: Sequence[_Pair]) -> dict[str, Any]:
         "mean_confidence": sum(h.confidence for _, h in pairs) / len(pairs) if pairs else None,
         "empty_texts": sum(not h.text for _, h in pairs),
         "texts_without_speech": sum(bool(h.text) and _is_silent(u) for u, h in pairs),
-        "repeating_texts": sum((compression_ratio(h.text) or 0) > _REPEATING for _, h in pairs),
+        "repeating_texts": sum(repeats(h.text) for _, h in pairs),
+        "hallucination_share": sum(_is_hallucinated(u, h) for u, h in pairs) / len(pairs) if pairs else None,
         "decoded_again": sum(h.temperature > 0 for _, h in pairs),
     }
+
+
+def _is_hallucinated(utterance: Utterance, hypothesis: Hypothesis) -> bool:
+    return repeats(hypothesis.text) or (bool(hypothesis.text) and _is_silent(utterance))
 
 
 def _is_silent(utterance: Utterance) -> bool:

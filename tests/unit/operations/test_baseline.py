@@ -60,6 +60,7 @@ def test_texts_where_nobody_speaks_and_texts_that_repeat_are_counted() -> None:
     texts = ["thank you", "", "and then " * 30, "no no no no"]
     figures = metrics(utterances, [Hypothesis(u.id, text, 0.9) for u, text in zip(utterances, texts, strict=True)])
     assert (figures["texts_without_speech"], figures["repeating_texts"], figures["decoded_again"]) == (1, 1, 0)
+    assert figures["hallucination_share"] == 0.5
 
 
 def test_texts_that_were_sampled_are_counted() -> None:

@@ -1,6 +1,7 @@
 """The cache tells what it holds, gives space back, and finds what was damaged on the disk."""
 
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -68,3 +69,35 @@ def test_damage_is_found_and_removed(home: Path) -> None:
     assert [part.things for part in parts()] == [2, 2, 0]
     said = CliRunner().invoke(main, ["cache", "verify"])
     assert (said.exit_code, said.stdout.strip()) == (0, "nothing is damaged")
+
+
+@pytest.mark.parametrize("damage", ["key", "value", "pages"])
+def test_a_damaged_database_does_not_stop_verify_and_prune(home: Path, damage: str) -> None:
+    results = WorkCache()
+    results.put({f"more {n}": "x" * 200 for n in range(300)})
+    results.close()
+    database = home / "cache.db"
+    if damage == "pages":
+        content = bytearray(database.read_bytes())
+        content[8192:20480] = os.urandom(12288)
+        database.write_bytes(content)
+        for leftover in home.glob("cache.db-*"):
+            leftover.unlink()
+    else:
+        with sqlite3.connect(database) as connection:
+            connection.execute(f"UPDATE Cache SET {damage} = x'00ff' WHERE rowid = 1")
+        connection.close()
+    for command in (["cache", "verify"], ["cache", "prune", "--days", "30"], ["cache"]):
+        assert CliRunner().invoke(main, command).exit_code == 0
+    assert verify() == []
+
+
+def test_what_a_killed_conversion_left_is_counted_and_goes(home: Path) -> None:
+    draft = home / "converted" / ".tmpkilled"
+    draft.mkdir()
+    (draft / "model.bin").write_bytes(bytes(5000))
+    assert parts()[2].things == 2
+    long_ago = time.time() - 40 * 86_400
+    os.utime(draft, (long_ago, long_ago))
+    prune(30)
+    assert not draft.exists()

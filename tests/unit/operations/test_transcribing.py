@@ -1,6 +1,7 @@
 """`attune transcribe`: files and folders in, text with times out, and a broken file costs only itself."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,8 +97,37 @@ def test_two_results_of_one_name_are_refused_before_anything_is_heard(folder: Pa
     code, _, err = run("--to", "texts", str(folder / "a.wav"), str(folder / "deep" / "a.wav"))
     assert code == 2
     assert "would both be written as a.wav" in err
+    assert run(str(folder / "a.wav"), str(folder / "deep" / "a.wav"))[0] == 0  # printed, they do not meet
     assert run("--to", "texts", str(folder))[0] == 0
     assert len(list(Path("texts").rglob("a.wav.txt"))) == 2
+
+
+def test_subtitles_of_several_files_are_not_run_together(folder: Path) -> None:
+    code, out, err = run("--format", "vtt", str(folder))
+    assert (code, out) == (2, "")
+    assert "say with --to into which folder" in err
+
+
+def test_odd_names_and_no_sound_cost_nothing_else(folder: Path) -> None:
+    sound = (folder / "a.wav").read_bytes()
+    (folder / os.fsdecode(b"caf\xe9.wav")).write_bytes(sound)
+    (folder / f"{'n' * 248}.wav").write_bytes(sound)
+    soundfile.write(folder / "none.wav", np.zeros(0, np.float32), 16_000)
+    code, out, _ = run("--format", "json", str(folder))
+    heard = {Path(line["file"]).name: line["text"] for line in map(json.loads, out.splitlines())}
+    assert code == 0
+    assert heard["caf\\xe9.wav"] == heard["a.wav"] == "one two three"
+    assert heard["none.wav"] == ""
+    code, _, err = run("--to", "texts", str(folder))
+    assert code == 2
+    assert "rename the recording" in err
+    assert len(list(Path("texts").rglob("*.txt"))) == 4
+
+
+def test_a_ctc_model_does_not_translate(folder: Path) -> None:
+    code, _, err = run("--task", "translate", str(folder))
+    assert code == 2
+    assert "model.task is 'translate'" in err
 
 
 class Ears:
