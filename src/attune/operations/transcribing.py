@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from attune.recognizers.batching import padded_s
 from attune.recognizers.protocol import Recognizer, Transcript
 from attune.recognizers.registry import default_batch_s
 from attune.recognizers.transcription import hear_clips
+from attune.recognizers.whisper_decoding import WhisperRecognizer
 from attune.records import Rejection, Word
 from attune.text import compression_ratio
 from attune.voice_activity import Piece, cut_at_pauses
@@ -93,10 +95,11 @@ def hear_files(
     budget_s = params.batch_s or default_batch_s(choose_device(params.device), recognizer.family)
     piece_s = _SOUGHT_S if params.long_audio == "timestamps" and recognizer.family == "whisper" else _PIECE_S
     said = list[tuple[Piece, Transcript]]()
-    for batch, heard in _heard(recognizer, _batches(_events(files, piece_s), budget_s, recognizer.window_s)):
-        found = iter(heard)
+    events = _events(recognizer, files, piece_s)
+    for batch, heard in _heard(recognizer.workers, _batches(events, budget_s, recognizer.window_s)):
         heard_s(_length_s(batch))
-        for file, event in batch:
+        found = iter(heard)
+        for file, event, _ in batch:
             if isinstance(event, Piece):
                 said.append((event, next(found)))
                 continue
@@ -104,45 +107,58 @@ def hear_files(
             said = []
 
 
-_Event = tuple[Path, Piece | UnusableAudio | None]
-"""A piece of a file, or why it cannot be read, or None: it ends."""
+_Event = tuple[Path, Piece | UnusableAudio | None, Recognizer]
+"""A piece of a file, or why it cannot be read, or None: it ends; and who hears it."""
 
 
-def _events(files: Sequence[Path], piece_s: float) -> Iterator[_Event]:
+def _events(recognizer: Recognizer, files: Sequence[Path], piece_s: float) -> Iterator[_Event]:
     for file in files:
+        ears = recognizer
         try:
-            for piece in _pieces(file, piece_s):
-                yield file, piece
-            yield file, None
-        except UnusableAudio as fault:  # noqa: PERF203 : each file by itself
-            yield file, fault
+            pieces = _pieces(file, piece_s)
+            begin = list(islice(pieces, 2))
+            if len(begin) > 1:
+                ears = _ears(recognizer, begin[0])
+            for piece in chain(begin, pieces):
+                yield file, piece, ears
+            yield file, None, ears
+        except UnusableAudio as fault:
+            yield file, fault, ears
+
+
+def _ears(recognizer: Recognizer, first: Piece) -> Recognizer:
+    """A recording is in one language, that of its beginning."""
+    return recognizer.for_language_of(first.samples) if isinstance(recognizer, WhisperRecognizer) else recognizer
 
 
 def _batches(events: Iterator[_Event], budget_s: float, window_s: float | None) -> Iterator[list[_Event]]:
     batch, spent_s = list[_Event](), 0.0
     for event in events:
+        if batch and event[2] is not batch[-1][2]:
+            yield batch
+            batch, spent_s = [], 0.0
         batch.append(event)
         if isinstance(event[1], Piece):
             spent_s += padded_s(event[1].samples.size / SAMPLE_RATE_HZ, window_s)
         if spent_s >= budget_s:
             yield batch
             batch, spent_s = [], 0.0
-    yield batch
+    if batch:
+        yield batch
 
 
 def _length_s(batch: Sequence[_Event]) -> float:
-    return sum(event.samples.size for _, event in batch if isinstance(event, Piece)) / SAMPLE_RATE_HZ
+    return sum(event.samples.size for _, event, _ in batch if isinstance(event, Piece)) / SAMPLE_RATE_HZ
 
 
-def _heard(recognizer: Recognizer, batches: Iterator[list[_Event]]) -> Iterator[tuple[list[_Event], list[Transcript]]]:
-    """Each batch with the transcripts of its pieces; as many at once as the recogniser has workers, one more decoded."""
+def _heard(workers: int, batches: Iterator[list[_Event]]) -> Iterator[tuple[list[_Event], list[Transcript]]]:
+    """Each batch, which one recogniser hears, with the transcripts of its pieces; so many at once, one more decoded."""
     running = deque[tuple[list[_Event], Future[list[Transcript]]]]()
-    workers = recognizer.workers
     with ThreadPoolExecutor(workers, initializer=share_cores, initargs=(workers,)) as engines:
         try:
             for batch in batches:
-                clips = [event.samples for _, event in batch if isinstance(event, Piece)]
-                running.append((batch, engines.submit(hear_clips, recognizer, clips, word_times=True)))
+                clips = [event.samples for _, event, _ in batch if isinstance(event, Piece)]
+                running.append((batch, engines.submit(hear_clips, batch[0][2], clips, word_times=True)))
                 if len(running) > workers:
                     done, texts = running.popleft()
                     yield done, texts.result()

@@ -79,7 +79,7 @@ def _open_whisper(name: str, folder: Path, device: str, compute_type: str, param
 
     given = (folder / "preprocessor_config.json").is_file()
     extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True) if given else None
-    tokenizer = WhisperTokenizer.from_pretrained(_with(folder, "tokenizer.json"), local_files_only=True)
+    tokenizer = WhisperTokenizer.from_pretrained(_with(_with(folder, "config.json"), "tokenizer.json"), local_files_only=True)
     ours, file = bool(_card(folder)), "generation_config.json"  # ours say there how long their context is
     told = read_json(_with(folder, file) / file) if ours or (folder / file).is_file() else {}
     generation = completed_generation(folder, told, tokenizer)

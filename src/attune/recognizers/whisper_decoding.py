@@ -5,6 +5,7 @@ Supervision", section 4.5): what repeats itself, or what the model itself finds 
 chance in it, and where it thinks that nobody speaks, nothing is written.
 """
 
+import copy
 import logging
 import zlib
 from collections import deque
@@ -132,7 +133,17 @@ class WhisperRecognizer:
                 seeking[window.clip] += round(heard[0].length_s * SAMPLE_RATE_HZ)
             seeking = {n: at for n, at in seeking.items() if clips[n].size - at >= _LEAST_PROGRESS_S * SAMPLE_RATE_HZ}
         tongues = {n: self._prompts.language_of(token) for n, token in languages.items()}
-        return [replace(joined(some, self._reader, nbest), language=tongues.get(n)) for n, some in enumerate(found)]
+        detected = [tongues.get(n, self._prompts.detected) for n in range(len(clips))]
+        return [replace(joined(some, self._reader, nbest), language=code) for some, code in zip(found, detected, strict=True)]
+
+    def for_language_of(self, samples: Samples) -> "WhisperRecognizer":
+        """This recogniser for what is in the language of `samples`, which it would detect otherwise in each clip anew."""
+        if not self._prompts.detects:
+            return self
+        (token,) = self.engine.languages(self.engine.encode(self._features([samples[: int(self._extractor.n_samples)]])))
+        fixed = copy.copy(self)
+        fixed._prompts = self._prompts.in_language(token)
+        return fixed
 
     def _hear_all(
         self, windows: Sequence[_Window], asked: _Request, languages: dict[int, int]
@@ -154,8 +165,7 @@ class WhisperRecognizer:
 
     def _hear_batch(self, batch: Sequence[_Window], asked: _Request, languages: dict[int, int]) -> list[list[Heard]]:
         sounds = [window.samples for window in batch]
-        extracted = self._extractor(sounds, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
-        features = np.ascontiguousarray(extracted, dtype=np.float32)
+        features = self._features(sounds)
         encoded = self.engine.encode(features)
         if self._prompts.detects:
             for window, token in zip(batch, self.engine.languages(encoded), strict=True):
@@ -183,6 +193,10 @@ class WhisperRecognizer:
             for some, others in zip(found, self.engine.search(encoded, prompts, beams=asked.nbest), strict=True):
                 some += others
         return found
+
+    def _features(self, sounds: Sequence[Samples]) -> Features:
+        extracted = self._extractor(list(sounds), sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
+        return np.ascontiguousarray(extracted, dtype=np.float32)
 
     def _guarded(self, features: Features, greedy: list[Heard], prompts: list[list[int]], timed: bool) -> list[Heard]:
         """The decodings, doubtful ones replaced by sampled ones, and those of silence by nothing."""

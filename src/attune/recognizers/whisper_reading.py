@@ -3,6 +3,7 @@
 It knows tokens and texts; running a model is the engines' work (`whisper`, `ct2`), what to ask them `whisper_decoding`'s.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -62,7 +63,14 @@ class Prompts:
             raise ModelError(f"{name} hears English only, and model.task is 'translate'; set it to transcribe")
         self._task = tokenizer.convert_tokens_to_ids(f"<|{task}|>")
         self._language = _language_token(generation, self._multilingual, language, name)
+        self.detected: str | None = None
         self._codes = {int(token): code.strip("<|>") for code, token in (generation.get("lang_to_id") or {}).items()}
+
+    def in_language(self, token: int) -> "Prompts":
+        """Those for a language that was detected elsewhere."""
+        fixed = copy.copy(self)
+        fixed._language, fixed.detected = token, self.language_of(token)
+        return fixed
 
     @property
     def detects(self) -> bool:

@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import tiny_models
 from click.testing import CliRunner
 from shipped import write_params
 
-from attune.audio import UnusableAudio
+from attune.audio import UnusableAudio, read_audio
 from attune.cli import main
 from attune.demo.voices import Synthesizer, Voice
 from attune.errors import DataError, EnvironmentFault
-from attune.operations.transcribing import Cue, Heard, cues, hear_files, sound_files, written
-from attune.params import load_params
+from attune.operations.transcribing import Cue, Heard, _pieces, cues, hear_files, sound_files, written
+from attune.params import GREEDY, load_params
 from attune.recognizers.protocol import Transcript
+from attune.recognizers.registry import open_recognizer
+from attune.recognizers.whisper_decoding import WhisperRecognizer
 from attune.records import Word
 
 ROOT = Path(__file__).parents[3]
@@ -168,6 +171,25 @@ def test_files_are_heard_together_and_told_in_their_order(many: list[Path], most
     assert [each.text for each in heard] == [f"{0.5 + 0.1 * n:.1f}" for n in range(10) if n != 3]
     assert sum(told_s) == pytest.approx(sum(0.5 + 0.1 * n for n in range(10) if n != 3))
     assert max(ears.calls) > 2 if most == 100 else max(ears.calls) <= 2
+
+
+def test_a_long_recording_is_in_the_language_of_its_beginning(tmp_path: Path) -> None:
+    base = str(tiny_models.make_whisper(tmp_path / "base", multilingual=True))
+    spoken = [np.pad(Synthesizer().speak(text, Voice("en-us+m3", 150, 50)), 16_000) for text in ("two nine", "seven five", "one")]
+    files = [tmp_path / "long.wav", tmp_path / "short.wav"]
+    soundfile.write(files[0], np.concatenate(spoken * 6), 16_000)
+    soundfile.write(files[1], spoken[2], 16_000)
+    asked = load_params(ROOT / "params.yaml").model.model_copy(update={"device": "cpu", "safeguards": GREEDY})
+    recognizer = open_recognizer(base, asked)
+    assert isinstance(recognizer, WhisperRecognizer)
+    long, short = hear_files(recognizer, files, asked)
+    assert isinstance(long, Heard)
+    assert isinstance(short, Heard)
+    (first, *_) = _pieces(files[0], 25.0)
+    fixed = recognizer.for_language_of(first.samples)
+    assert long.language == fixed.transcribe([first.samples])[0].language
+    assert long.text.startswith(fixed.transcribe([first.samples])[0].text)
+    assert short.language == recognizer.transcribe([read_audio(files[1])])[0].language
 
 
 def test_one_clip_that_does_not_fit_into_memory_is_said(many: list[Path]) -> None:
