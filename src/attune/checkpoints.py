@@ -5,7 +5,6 @@ a checkpoint is never run. Which folder a tuned model lies in is written and rea
 """
 
 import hashlib
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attune.checkpoint_files import LANGUAGE_ADAPTER, files_digest, one_line, read_json, require_files, resolve_base
+from attune.checkpoint_parts import Family, check_mels, check_vocabulary, completed_generation
 from attune.errors import ModelError
 from attune.files import write_json
 
-Family = Literal["whisper", "ctc"]
 TuningMethod = Literal["lora", "full", "none"]
 
 _PLACES: dict[TuningMethod, str] = {"lora": "lora_adapters", "full": "model"}
@@ -34,9 +33,6 @@ _KNOWN: dict[str, tuple[Family, str, str]] = {
     "wavlm": ("ctc", "WavLMForCTC", "Wav2Vec2Processor"),
 }
 """model_type → family, and the transformers classes of its model and processor."""
-_LANGUAGE_TOKEN = re.compile(r"<\|[a-z]{2,3}\|>")
-_LEAST_WRITTEN = 0.9
-"""Of what a CTC model says, the share that its tokenizer can write: some vocabularies are filled up."""
 _UNNEEDED = ("masked_spec_embed",)
 """Weights that only training with masked features reads; published checkpoints often lack them."""
 
@@ -174,13 +170,13 @@ def _load_base(name: str, folder: Path, language: str | None) -> Checkpoint:
         )
     if getattr(model.config, "adapter_attn_dim", None) and language:
         _speak(folder, model, processor.tokenizer, language)
-    _check_vocabulary(folder, family, processor.tokenizer, model.config)
+    check_vocabulary(folder, family, processor.tokenizer, model.config)
     if family == "whisper":
         told = model.generation_config.to_dict()
         for key, value in completed_generation(folder, told, processor.tokenizer).items():
             if told.get(key) != value:
                 setattr(model.generation_config, key, value)
-        _check_mels(folder, model.config, processor.feature_extractor)
+        check_mels(folder, model.config, processor.feature_extractor)
     model.name_or_path = model.config._name_or_path = name  # else adapters would remember a path of this machine's cache
     return Checkpoint(name, family, model.config, model.eval(), processor, files_digest(folder, language))
 
@@ -198,59 +194,6 @@ def _speak(folder: Path, model: Any, tokenizer: Any, language: str) -> None:
     with _usable(folder), quietly():
         tokenizer.set_target_lang(language)
         model.load_adapter(language, use_safetensors=True, local_files_only=True)
-
-
-def _check_vocabulary(folder: Path, family: Family, tokenizer: Any, config: Any) -> None:
-    """Raises ModelError for a tokenizer of another model, which would write other words, or none for what the model says.
-
-    CTC tokenizers may have marks beyond the model's letters, which it never says.
-    """
-    written = len(tokenizer) if family == "whisper" else tokenizer.vocab_size
-    unwritten = family == "ctc" and len(tokenizer) < _LEAST_WRITTEN * config.vocab_size
-    if written > config.vocab_size or unwritten:
-        raise ModelError(
-            f"{folder} has a tokenizer of {written} entries and a model of {config.vocab_size}; they are not of one model: "
-            "save the processor that it was trained with beside it"
-        )
-
-
-def _check_mels(folder: Path, config: Any, extractor: Any) -> None:
-    if config.num_mel_bins != extractor.feature_size:
-        raise ModelError(
-            f"{folder} has a model for {config.num_mel_bins} mel bands and a feature extractor of {extractor.feature_size}; "
-            "save the processor that it was trained with beside it"
-        )
-
-
-def completed_generation(folder: Path, told: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
-    """A Whisper generation config with what older fine-tuned checkpoints do not say: whether they know languages, and which.
-
-    Raises ModelError where it names other tokens than the tokenizer in `folder` does.
-    """
-    known, begin, plain = tokenizer.get_vocab(), "<|startoftranscript|>", "<|notimestamps|>"
-    if begin not in known or plain not in known:
-        raise ModelError(f"{folder} has a tokenizer without {begin} and {plain}; it is not that of a Whisper model")
-    many = told.get("is_multilingual")
-    many = "" in known if many is None else many  # only the vocabularies of multilingual models have it
-    languages = {token: n for token, n in known.items() if _LANGUAGE_TOKEN.fullmatch(token)} if many else None
-    tasks = {task: known[f"<|{task}|>"] for task in ("transcribe", "translate")} if many else None
-    usual = {
-        "decoder_start_token_id": known[begin], "no_timestamps_token_id": known[plain], "is_multilingual": many,
-        "lang_to_id": languages, "task_to_id": tasks,
-    }  # fmt: skip
-    complete = {**told, **{name: value for name, value in usual.items() if told.get(name) is None and value is not None}}
-    named = {
-        begin: complete["decoder_start_token_id"],
-        plain: complete["no_timestamps_token_id"],
-        **(complete.get("lang_to_id") or {}),
-    }
-    for token, number in named.items():
-        if known.get(token) != number:
-            raise ModelError(
-                f"{folder} has a tokenizer in which {token} is number {known.get(token)}, and a model to which it is {number}; "
-                "they are not of one model: save the processor that it was trained with beside it"
-            )
-    return complete
 
 
 def _merged(name: str, folder: Path, revision: str | None, language: str | None) -> Checkpoint:

@@ -23,13 +23,22 @@ LAYERS: list[set[str]] = [
         "layouts", "listings", "manifests", "tables", "saved_datasets", "raw_files", "label_studio",
         "calibration", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
-    {"devices", "checkpoint_files", "checkpoints"},
+    {"devices", "checkpoint_files", "checkpoint_parts", "checkpoints"},
     {"recognizers", "correctors", "finetuning", "export"},
     {"report", "operations", "demo"},
     {"commandline", "cli"},
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "ctranslate2", "accelerate", "bitsandbytes", "tokenizers", "safetensors"}
-HEAVY_ROOMS = {"recognizers", "correctors", "finetuning", "export", "devices", "checkpoint_files", "checkpoints"}
+HEAVY_ROOMS = {
+    "recognizers",
+    "correctors",
+    "finetuning",
+    "export",
+    "devices",
+    "checkpoint_files",
+    "checkpoint_parts",
+    "checkpoints",
+}
 
 
 @pytest.fixture(scope="module")

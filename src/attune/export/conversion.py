@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from attune.checkpoints import Checkpoint, Family, quietly
+from attune.checkpoint_parts import Family
+from attune.checkpoints import Checkpoint, quietly
 from attune.dataset import SAMPLE_RATE_HZ
 from attune.errors import EnvironmentFault, ModelError
 from attune.files import write_json

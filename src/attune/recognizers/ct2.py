@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attune.checkpoint_files import files_digest, read_json
-from attune.checkpoints import Family, completed_generation
+from attune.checkpoint_parts import Family, completed_generation
 from attune.dataset import Samples
 from attune.devices import workers_and_threads
 from attune.errors import ModelError

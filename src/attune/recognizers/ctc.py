@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attune.checkpoints import Checkpoint, Family
+from attune.checkpoint_parts import Family
+from attune.checkpoints import Checkpoint
 from attune.ctc_decoding import CtcEmissions, prefix_beam_search
 from attune.dataset import SAMPLE_RATE_HZ, Samples
 from attune.devices import workers_and_threads

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from attune.checkpoints import Family
+from attune.checkpoint_parts import Family
 from attune.dataset import Samples
 from attune.records import Alternative, Word
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from attune.checkpoints import Checkpoint, Family, load_checkpoint
+from attune.checkpoint_parts import Family
+from attune.checkpoints import Checkpoint, load_checkpoint
 from attune.devices import choose_device, choose_dtype
 from attune.errors import ModelError
 from attune.params import ModelParams

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from attune.checkpoints import Family
+from attune.checkpoint_parts import Family
 from attune.dataset import SAMPLE_RATE_HZ, Samples
 from attune.params import ModelParams, SafeguardParams
 from attune.recognizers.batching import is_memory

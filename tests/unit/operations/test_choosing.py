@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attune.checkpoints import Family, Outline
+from attune.checkpoint_parts import Family
+from attune.checkpoints import Outline
 from attune.dataset import Samples
 from attune.operations.choosing import Choice, Clips, Way, choose, device_name
 from attune.recognizers.protocol import Transcript

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attune.checkpoints import Family
+from attune.checkpoint_parts import Family
 from attune.dataset import Samples
 from attune.errors import EnvironmentFault
 from attune.recognizers.protocol import Transcript
