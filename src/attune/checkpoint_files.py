@@ -6,6 +6,7 @@ What is in them is opened by `checkpoints`.
 import hashlib
 import json
 import shlex
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,26 @@ def resolve_base(name: str, revision: str | None, language: str | None = None) -
 
 def files_digest(folder: Path, language: str | None = None) -> str:
     """SHA-256, as hex, of the names and contents of the files in `folder` that decide what the model says in `language`."""
-    digest, others = hashlib.sha256(), set(folder.glob(LANGUAGE_ADAPTER.format("*")))
-    others -= {folder / LANGUAGE_ADAPTER.format(language)}
-    for path in sorted({path for pattern in _DIGESTED for path in folder.glob(pattern)} - others):
+    others = set(folder.glob(LANGUAGE_ADAPTER.format("*"))) - {folder / LANGUAGE_ADAPTER.format(language)}
+    files = sorted({path for pattern in _DIGESTED for path in folder.glob(pattern)} - others)
+    return _digest(tuple((path, _state(path)) for path in files))
+
+
+@lru_cache(maxsize=64)
+def _digest(files: tuple[tuple[Path, tuple[int, ...]], ...]) -> str:
+    """Gigabytes are read once a process, not each time that a model is opened; a changed file has another state."""
+    digest = hashlib.sha256()
+    for path, _ in files:
         digest.update(path.name.encode() + b"\0")
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    known = path.stat()
+    return known.st_ino, known.st_size, known.st_mtime_ns, known.st_ctime_ns
 
 
 def require_files(folder: Path, model_class: str) -> None:

@@ -84,7 +84,7 @@ def transcribe(
                 faults.append(printable(file))
                 write(fault, err=True)
     if faults:
-        raise DataError(f"{len(faults)} of {len(found)} files could not be heard, {faults[0]} first; the others were")
+        raise DataError(f"{len(faults)} of {len(found)} files have no result, {faults[0]} first; the others have")
 
 
 def _not_written(place: Path, form: str, content: str) -> str | None:

@@ -119,7 +119,8 @@ def _converted(name: str, params: ModelParams) -> Path:
     if is_whole(folder):
         os.utime(folder)  # used again: see `attune cache prune`
         return folder
-    drop_model(folder)
+    if folder.exists():  # else another process may just be writing its digest
+        drop_model(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", ignore_cleanup_errors=True) as draft:
         made = Path(draft) / key

@@ -11,6 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,7 +60,7 @@ class WhisperEngine(Protocol):
         """The greedy decoding of each window, with the probability of silence; `timed`: the prompts ask for timestamps."""
         ...
 
-    def sampler(self, seed: int, /) -> "Sampler":
+    def sampler(self, seed: int, /) -> Sampler:
         """Draws; two of one seed draw the same."""
         ...
 
@@ -249,12 +250,11 @@ def until_mark(heard: Heard, length_s: float) -> Heard:
     As in OpenAI's `transcribe`: where two timestamps stand side by side, a segment ends and another one begins; if the last
     timestamp stands alone at the very end, nobody speaks after it, and where there are no such pairs all is taken.
     """
-    ends = [place_s for (place, place_s), (following, _) in zip(heard.marks, heard.marks[1:], strict=False) if place == following]
-    pairs = [place for (place, _), (following, _) in zip(heard.marks, heard.marks[1:], strict=False) if place == following]
-    last_alone = bool(pairs) and heard.marks[-1][0] == len(heard.tokens) and pairs[-1] != len(heard.tokens)
-    if not pairs or last_alone or not _LEAST_PROGRESS_S <= ends[-1] < length_s:
+    pairs = [first for first, second in pairwise(heard.marks) if first[0] == second[0]]
+    kept, end_s = pairs[-1] if pairs else (0, 0.0)
+    last_alone = bool(pairs) and heard.marks[-1][0] == len(heard.tokens) != kept
+    if last_alone or not _LEAST_PROGRESS_S <= end_s < length_s:
         return replace(heard, length_s=length_s)
-    kept = pairs[-1]
     log_probs = heard.log_probs[:kept]
     whole = kept == len(heard.tokens)
     return replace(
@@ -263,7 +263,7 @@ def until_mark(heard: Heard, length_s: float) -> Heard:
         log_probs=log_probs,
         total=heard.total if whole else sum(log_probs),
         length=heard.length if whole else max(1, kept),
-        length_s=ends[-1],
+        length_s=end_s,
     )
 
 

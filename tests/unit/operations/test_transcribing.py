@@ -62,7 +62,7 @@ def test_results_go_to_a_folder_and_a_broken_file_costs_only_itself(folder: Path
     code, out, err = run("--format", "srt", "--to", "subtitles", str(folder))
     assert (code, out) == (2, "")
     assert "c.wav" in err
-    assert "1 of 3 files could not be heard" in err
+    assert "1 of 3 files have no result" in err
     assert sorted(str(path) for path in Path("subtitles").rglob("*.srt")) == ["subtitles/a.wav.srt", "subtitles/deep/b.flac.srt"]
     assert Path("subtitles/deep/b.flac.srt").read_text().startswith("1\n00:00:0")
 
