@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from attune.errors import ModelError
 
-Family = Literal["whisper", "ctc"]
+Family = str
+"""The name of a file in `recognizers/`: `ctc` for all that transformers has as `…ForCTC`, else the model type, as `whisper`."""
 
 _LANGUAGE_TOKEN = re.compile(r"<\|[a-z]{2,3}\|>")
 _LEAST_WRITTEN = 0.9

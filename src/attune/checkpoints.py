@@ -1,7 +1,7 @@
 """Opens speech-to-text checkpoints in float32, from a folder or a hub name, for recognising, fine-tuning and export alike.
 
-The checkpoint's own `model_type` decides the family. Weights are read from safetensors only, and code that comes with
-a checkpoint is never run. Which folder a tuned model lies in is written and read here too.
+The checkpoint's own `model_type` decides the family, by what transformers knows of it. Weights are read from safetensors
+only, and code that comes with a checkpoint is never run. Which folder a tuned model lies in is written and read here too.
 """
 
 import hashlib
@@ -25,14 +25,6 @@ TRAINING_RECORD = "training.json"
 """The file in a tuned folder that says what it was made from."""
 _ADAPTER_CONFIG, _ADAPTERS = "adapter_config.json", "adapter_model.safetensors"
 
-_KNOWN: dict[str, tuple[Family, str, str]] = {
-    "whisper": ("whisper", "WhisperForConditionalGeneration", "WhisperProcessor"),
-    "wav2vec2": ("ctc", "Wav2Vec2ForCTC", "Wav2Vec2Processor"),
-    "wav2vec2-bert": ("ctc", "Wav2Vec2BertForCTC", "Wav2Vec2BertProcessor"),
-    "hubert": ("ctc", "HubertForCTC", "Wav2Vec2Processor"),
-    "wavlm": ("ctc", "WavLMForCTC", "Wav2Vec2Processor"),
-}
-"""model_type → family, and the transformers classes of its model and processor."""
 _UNNEEDED = ("masked_spec_embed",)
 """Weights that only training with masked features reads; published checkpoints often lack them."""
 
@@ -232,12 +224,22 @@ def _adapted_digest(base: str, folder: Path) -> str:
 
 
 def _kind(folder: Path) -> tuple[Family, str, str]:
-    model_type = read_json(folder / "config.json").get("model_type")
-    if not isinstance(model_type, str) or model_type not in _KNOWN:
-        raise ModelError(
-            f"{folder} is a {model_type!r} model; the speech-to-text kinds known here are {', '.join(sorted(_KNOWN))}"
-        )
-    return _KNOWN[model_type]
+    """The family, and the names of transformers' classes for its model and its processor."""
+    from transformers.models.auto import modeling_auto, processing_auto
+
+    kind = read_json(folder / "config.json").get("model_type")
+    if isinstance(kind, str) and (processor := processing_auto.PROCESSOR_MAPPING_NAMES.get(kind)):
+        if model := modeling_auto.MODEL_FOR_CTC_MAPPING_NAMES.get(kind):
+            return "ctc", model, processor
+        if model := modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES.get(kind):
+            return kind.replace("-", "_"), model, processor
+    raise ModelError(f"{folder} is a {kind!r} model, which is no speech-to-text model that transformers {_release()} knows")
+
+
+def _release() -> str:
+    import transformers
+
+    return str(transformers.__version__)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def convert(checkpoint: Checkpoint, base: str, quantization: Quantization, folde
         quantization="float32" if reason else quantization,
         reason=reason,
         vocab_size=int(checkpoint.config.vocab_size),
-        frame_s=None if reason or checkpoint.family == "whisper" else _frame_s(checkpoint.config),
+        frame_s=None if reason or checkpoint.family != "ctc" else _frame_s(checkpoint.config),
     )
     folder.mkdir(parents=True, exist_ok=True)
     with quietly():
@@ -84,6 +84,8 @@ def refusal(family: Family, config: Any) -> str | None:
     """Why CTranslate2 would not say the same as a model with this config; None where it would."""
     if family == "whisper":
         return None
+    if family != "ctc":
+        return f"CTranslate2's form of {config.model_type} models has not been compared with the original"
     given = config.to_dict()
     wrong = [f"{key} is {given.get(key)!r}, not {right!r}" for key, right in _RIGHT_CTC.items() if given.get(key, right) != right]
     return f"CTranslate2 does not convert this CTC model rightly: {'; '.join(wrong)}" if wrong else None

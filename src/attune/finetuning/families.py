@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from attune.dataset import SAMPLE_RATE_HZ
+from attune.errors import TrainingError
 from attune.text import normalize
 
 Samples = NDArray[np.float32]
@@ -59,8 +60,12 @@ class Family(Protocol):
 
 
 def family_of(kind: str, model: Any, processor: Any, language: str | None) -> Family:
-    """The rules for a checkpoint of the family `kind` (`whisper` or `ctc`); `language` is for multilingual Whisper."""
-    return WhisperFamily(model, processor, language) if kind == "whisper" else CtcFamily(model, processor)
+    """The rules for a checkpoint of the family `kind`; `language` is for multilingual Whisper. Raises TrainingError."""
+    if kind == "whisper":
+        return WhisperFamily(model, processor, language)
+    if kind == "ctc":
+        return CtcFamily(model, processor)
+    raise TrainingError(f"models of the family {kind!r} are heard here, but cannot be fine-tuned; choose Whisper or a CTC model")
 
 
 class WhisperFamily:

@@ -1,1 +1,1 @@
-"""Recognisers: one Protocol, one file per family, one place (`registry`) that decides which a checkpoint is."""
+"""Recognisers: one Protocol, one file per family (`whisper`, `ctc`), one place that decides which one a checkpoint is."""

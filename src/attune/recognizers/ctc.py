@@ -18,6 +18,8 @@ from attune.checkpoints import Checkpoint
 from attune.ctc_decoding import CtcEmissions, prefix_beam_search
 from attune.dataset import SAMPLE_RATE_HZ, Samples
 from attune.devices import workers_and_threads
+from attune.errors import ModelError
+from attune.params import ModelParams
 from attune.recognizers.batching import in_batches
 from attune.recognizers.protocol import Transcript
 from attune.recognizers.windows import cut
@@ -28,6 +30,8 @@ LogProbs = NDArray[np.float32]
 Listener = Callable[[Sequence[Samples]], list[LogProbs]]
 """Clips of one batch → natural logarithms of shape (frames, vocabulary) for each."""
 
+MODEL_TYPES = frozenset({"wav2vec2", "wav2vec2-bert", "hubert", "wavlm"})
+BATCH_S = {"cpu": 20.0, "cuda": 960.0}  # on a CPU they are slower with much of it
 _WINDOW_S = 30
 """These models take any length, but attention over all of it takes memory with its square."""
 _SHORTEST_S = 0.1
@@ -100,8 +104,10 @@ class CtcRecognizer:
                 yield [group[place] for place in batch]
 
 
-def open_ctc(checkpoint: Checkpoint, device: str, dtype: Any, batch_s: float) -> CtcRecognizer:
-    """A CTC checkpoint run by transformers."""
+def open_checkpoint(checkpoint: Checkpoint, device: str, dtype: Any, params: ModelParams, batch_s: float) -> CtcRecognizer:
+    """A CTC checkpoint run by transformers. Raises ModelError where a translation is asked for."""
+    if params.task == "translate":
+        raise ModelError(f"{checkpoint.name} writes down what it hears, and model.task is 'translate'; set it to transcribe")
     return CtcRecognizer(
         name=checkpoint.name,
         digest=digest_of(checkpoint.digest, dtype),

@@ -1,7 +1,16 @@
-"""The one place that decides which recogniser a name means. A new family is one new file and one line here."""
+"""The one place that decides which recogniser a name means.
 
+A family is a file of this folder with the family's name, in which three things stand: `MODEL_TYPES` (those of transformers
+that it hears rightly), `BATCH_S` (by device, seconds of sound at once where nobody says and nothing was tried) and
+`open_checkpoint`. Nothing else need be told of a new one.
+"""
+
+import pkgutil
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Protocol, cast
 
+import attune.recognizers
 from attune.checkpoint_parts import Family
 from attune.checkpoints import Checkpoint, load_checkpoint
 from attune.devices import choose_device, choose_dtype
@@ -9,7 +18,16 @@ from attune.errors import ModelError
 from attune.params import ModelParams
 from attune.recognizers.protocol import Recognizer
 
-_BATCH_S = {("cpu", "whisper"): 60.0, ("cpu", "ctc"): 20.0, ("cuda", "whisper"): 960.0, ("cuda", "ctc"): 960.0}
+
+class FamilyModule(Protocol):
+    """What stands in a family's file."""
+
+    MODEL_TYPES: frozenset[str]
+    BATCH_S: dict[str, float]
+
+    def open_checkpoint(self, checkpoint: Checkpoint, device: str, dtype: Any, params: ModelParams, batch_s: float) -> Recognizer:
+        """The recogniser that runs `checkpoint` through transformers. Raises ModelError for params that it cannot follow."""
+        ...
 
 
 def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None, compute_type: str | None = None) -> Recognizer:
@@ -36,19 +54,25 @@ def is_exported(name: str) -> bool:
 
 def recognizer_of(checkpoint: Checkpoint, params: ModelParams) -> Recognizer:
     """The recogniser that runs `checkpoint` through transformers. Raises ModelError or EnvironmentFault."""
-    device = choose_device(params.device)
-    dtype, batch_s = choose_dtype(params.precision, device), params.batch_s or default_batch_s(device, checkpoint.family)
-    if checkpoint.family == "whisper":
-        from attune.recognizers.whisper import open_whisper
-
-        return open_whisper(checkpoint, device, dtype, params, batch_s)
-    if params.task == "translate":
-        raise ModelError(f"{checkpoint.name} writes down what it hears, and model.task is 'translate'; set it to transcribe")
-    from attune.recognizers.ctc import open_ctc
-
-    return open_ctc(checkpoint, device, dtype, batch_s)
+    device, family, kind = choose_device(params.device), _module(checkpoint.family), checkpoint.config.model_type
+    if kind not in family.MODEL_TYPES:
+        raise _unknown(kind)
+    dtype, batch_s = choose_dtype(params.precision, device), params.batch_s or family.BATCH_S[device]
+    return family.open_checkpoint(checkpoint, device, dtype, params, batch_s)
 
 
 def default_batch_s(device: str, family: Family) -> float:
-    """Seconds of sound at once where nobody says and nothing was tried; CTC models are slower on a CPU with much of it."""
-    return _BATCH_S[device, family]
+    """Seconds of sound at once where nobody says and nothing was tried."""
+    return _module(family).BATCH_S[device]
+
+
+def _module(family: Family) -> FamilyModule:
+    if family not in (found.name for found in pkgutil.iter_modules(attune.recognizers.__path__)):
+        raise _unknown(family)
+    return cast(FamilyModule, import_module(f"attune.recognizers.{family}"))
+
+
+def _unknown(kind: str) -> ModelError:
+    files = [import_module(f"attune.recognizers.{found.name}") for found in pkgutil.iter_modules(attune.recognizers.__path__)]
+    known = sorted(kind for file in files for kind in getattr(file, "MODEL_TYPES", ()))
+    return ModelError(f"no recogniser here is for {kind!r} models; the speech-to-text kinds known are {', '.join(known)}")

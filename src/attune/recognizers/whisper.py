@@ -16,11 +16,13 @@ from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, fram
 from attune.recognizers.word_times import align, starts_of
 from attune.workcache import digest_of
 
+MODEL_TYPES = frozenset({"whisper"})
+BATCH_S = {"cpu": 60.0, "cuda": 960.0}
 _SCORED_AT_ONCE = 16
 _SAMPLES = 5
 
 
-def open_whisper(checkpoint: Checkpoint, device: str, dtype: Any, params: ModelParams, batch_s: float) -> WhisperRecognizer:
+def open_checkpoint(checkpoint: Checkpoint, device: str, dtype: Any, params: ModelParams, batch_s: float) -> WhisperRecognizer:
     """A Whisper-class checkpoint on one device. Raises ModelError for a language or a task that it does not know."""
     tokenizer, extractor = checkpoint.processor.tokenizer, checkpoint.processor.feature_extractor
     generation = checkpoint.model.generation_config.to_dict()
