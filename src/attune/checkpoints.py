@@ -225,10 +225,10 @@ def _adapted_digest(base: str, folder: Path) -> str:
 
 def _kind(folder: Path) -> tuple[Family, str, str]:
     """The family, and the names of transformers' classes for its model and its processor."""
-    from transformers.models.auto import modeling_auto, processing_auto
+    from transformers.models.auto import auto_mappings, modeling_auto
 
     kind = read_json(folder / "config.json").get("model_type")
-    if isinstance(kind, str) and (processor := processing_auto.PROCESSOR_MAPPING_NAMES.get(kind)):
+    if isinstance(kind, str) and (processor := auto_mappings.PROCESSOR_MAPPING_NAMES.get(kind)):
         if model := modeling_auto.MODEL_FOR_CTC_MAPPING_NAMES.get(kind):
             return "ctc", model, processor
         if model := modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES.get(kind):
