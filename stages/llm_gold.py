@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from attune.corrections import read_corrections
 from attune.correctors.gold import make_gold, metrics
 from attune.dataset import UTTERANCES, read_utterances
 from attune.files import read_jsonl, whole_folder, write_json, write_jsonl
 from attune.lineage import check_lineage, record_lineage
-from attune.operations.correction import open_corrector
+from attune.operations.correction import Workshop, costs
 from attune.params import load_params
 from attune.records import Hypothesis
 from attune.workcache import WorkCache, default_cache_folder
@@ -29,17 +30,20 @@ def main(prepared: Path, baseline: Path, gold: Path, metrics_file: Path, timing:
     start_s = time.monotonic()
     check_lineage(baseline, [prepared / UTTERANCES])
     utterances, heard = read_utterances(prepared), read_jsonl(baseline / "hypotheses.jsonl", Hypothesis)
-    corrector = open_corrector(params, utterances, prepared, WorkCache(default_cache_folder()))
-    report = make_gold(utterances, heard, corrector, params.llm_gold.guards)
+    corrections = read_corrections(params.llm_gold.corrections)
+    workshop = Workshop(params, utterances, prepared, WorkCache(default_cache_folder()))
+    corrector, judge = workshop.corrector(corrections), workshop.judge()
+    report = make_gold(utterances, heard, corrector, judge, params.llm_gold.guards, corrections, workshop.gate())
     with whole_folder(gold) as folder:
         record_lineage(folder, baseline, [baseline / "hypotheses.jsonl"])
         write_jsonl(folder / "gold.jsonl", report.golds)
         write_jsonl(folder / "review.jsonl", report.review)
     write_json(metrics_file, metrics(report))
-    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60})
+    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **costs(workshop)})
+    void = f" {len(report.void_corrections)} corrections are of sound that is no more." if report.void_corrections else ""
     click.echo(
         f"llm_gold: {report.believed} of {report.wanted} utterances for training have gold ({corrector.name}); "
-        f"{len(report.review)} wait for review in {gold / 'review.jsonl'}."
+        f"{len(report.review)} wait for review in {gold / 'review.jsonl'}.{void}"
     )
 
 

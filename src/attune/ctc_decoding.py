@@ -28,6 +28,29 @@ class CtcEmissions:
     frame_s: float
 
 
+def text_log_prob(heard: CtcEmissions, text: str) -> float | None:
+    """Log-probability of `text` over all of its alignments: the forward pass of Graves et al. (2006), "Connectionist Temporal
+    Classification", section 4.1. None where a letter of it is in no vocabulary, in either case, or frames do not suffice.
+    """
+    number = {label: token for token, label in reversed(list(enumerate(heard.labels))) if label}
+    letters = [number.get(c, number.get(c.upper(), number.get(c.lower()))) for c in text]
+    known = [token for token in letters if token is not None]
+    if len(known) < len(letters):
+        return None
+    path = np.full(2 * len(known) + 1, heard.blank)
+    path[1::2] = known
+    skips = np.zeros(len(path), dtype=bool)
+    skips[3::2] = path[3::2] != path[1:-2:2]
+    reached = np.full(len(path), -np.inf)
+    reached[:2] = 0.0 if not len(heard.log_probs) else heard.log_probs[0, path[:2]]
+    for frame in heard.log_probs[1:]:
+        stayed_or_moved = np.logaddexp(reached, np.concatenate(([-np.inf], reached[:-1])))
+        jumped = np.where(skips, np.concatenate(([-np.inf, -np.inf], reached[:-2])), -np.inf)
+        reached = np.logaddexp(stayed_or_moved, jumped) + frame[path]
+    total = float(np.logaddexp.reduce(reached[-2:]))
+    return total if math.isfinite(total) else None
+
+
 def prefix_beam_search(
     log_probs: NDArray[np.float32], labels: Sequence[str], blank: int, beam_width: int, count: int
 ) -> list[Alternative]:

@@ -10,6 +10,7 @@ from typing import Any
 from attune.errors import EnvironmentFault
 from attune.params import Device, Precision
 
+_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 _MOST_WORKERS = 8
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Of glibc's malloc.h."""
@@ -72,6 +73,11 @@ def peak_memory_mb(device: str) -> float:
     except (OSError, IndexError):
         unit = 1 if sys.platform == "darwin" else 1024
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out: torch, CTranslate2 and the C++ library share no exception class for that."""
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS)
 
 
 def reuse_freed_memory() -> None:

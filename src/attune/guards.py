@@ -1,17 +1,65 @@
 """When is a correction too far from what was heard to be believed? Pure bounds, each with its own name.
 
-A guard is a function of the baseline's text, the proposed text and the bounds; it answers with the reason for refusing,
-or None. A further guard is one more function in GUARDS.
+A guard is a function of a claim and the bounds; it answers with the reason for refusing, or None. Each is off where its bound
+is null or false in params.yaml. A further guard is one more function in GUARDS.
+
+What language models do wrong when they correct transcripts, and so what is looked for: they talk (chatter), translate (script,
+language), go round in circles (repetition), tell more or less than was said (edit_ratio, length_ratio, sound), put in what
+sounds quite different (sound), make figures plausible (numbers), and swap rare terms for common words (glossary).
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+
+from rapidfuzz.distance import Levenshtein
 
 from attune.params import GuardParams
-from attune.scoring import score
-from attune.text import normalize
+from attune.records import Edit
+from attune.scoring import edits, score
+from attune.text import compression_ratio, language_of, normalize, numbers, repeats, scripts, sounding, words
 
-Guard = Callable[[str, str, GuardParams], str | None]
+_SURE = 0.7
+"""How sure the language of a proposal must be before it counts."""
+_SMALL = 1
+"""So many sounds may come or go anywhere: articles and endings."""
+_CHATTER = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\b(?:as an?|i am an?|i'?m an?) (?:ai|artificial|language model|large language)\b",
+        r"\b(?:i'?m |i am )?(?:sorry|afraid)\b[^.]{0,40}\b(?:can(?:no|')t|cannot|unable)\b",
+        r"\bi (?:can(?:no|')t|cannot|am unable to|won't) (?:assist|help|comply|provide|correct|transcribe|process|fulfil)",
+        r"^\W*(?:sure|certainly|of course|absolutely|okay)\s*[,!:.]\s*(?:here|the|i)\b",
+        r"\b(?:here is|here's|here are|below is) (?:the|your|a|my)\b[^.]{0,30}\b(?:correct|transcri|text|version|sentence)",
+        r"\b(?:corrected|revised|improved|original|most likely) (?:text|transcript(?:ion)?|version|sentence|utterance)\b",
+        r"\b(?:the|this) (?:transcript(?:ion)?|utterance) (?:is|was|says|seems|appears|reads|should|contains|has been)\b",
+        r"\b(?:no (?:changes|corrections?) (?:needed|necessary|required|were made))\b|\bunchanged\b",
+        r"\blet me know if\b|\bhope this helps\b|\bplease (?:provide|note that)\b|\bthanks? (?:you )?for watching\b",
+        r"^\W*(?:note|explanation|correction|output|answer|transcript|assistant|user|system)\s*:",
+        r"```|<\||\|>|\[/?inst\]|</?s>|\{\s*\"|\*\*",
+    )
+)
+"""What models say of themselves and of their task, and marks that nobody pronounces."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A proposed text, and what it is judged by."""
+
+    heard: str
+    """By the baseline."""
+    proposal: str
+    alternatives: tuple[str, ...] = ()
+    """What else the baseline may have heard."""
+    glossary: tuple[str, ...] = ()
+    """Terms and names that the user's speakers use."""
+    language: str | None = None
+    """Code of ISO 639-1; None where nobody said."""
+
+
+Guard = Callable[[Claim, GuardParams], str | None]
 
 
 @dataclass(frozen=True)
@@ -23,41 +71,164 @@ class Refusal:
     """A clause with the value seen and its bound."""
 
 
-def refuse(baseline: str, proposal: str, params: GuardParams) -> Refusal | None:
-    """The first refusal of `proposal` in the order of GUARDS; None where all of them let it pass."""
+def refuse(claim: Claim, params: GuardParams) -> Refusal | None:
+    """The first refusal of the claim in the order of GUARDS; None where all of them let it pass."""
     for name, guard in GUARDS.items():
-        if (reason := guard(baseline, proposal, params)) is not None:
+        if (reason := guard(claim, params)) is not None:
             return Refusal(name, reason)
     return None
 
 
-def empty(_baseline: str, proposal: str, _params: GuardParams) -> str | None:
+def asked(params: GuardParams) -> tuple[str, ...]:
+    """The names of the guards that these bounds leave on."""
+    off = {key.removeprefix("max_") for key, bound in params if bound is None or bound is False}
+    return tuple(name for name in GUARDS if name not in off)
+
+
+def empty(claim: Claim, _params: GuardParams) -> str | None:
     """Refuses a text without a word: there is nothing to learn from it."""
-    return None if normalize(proposal) else "no word in it"
+    return None if normalize(claim.proposal) else "no word in it"
 
 
-def edit_ratio(baseline: str, proposal: str, params: GuardParams) -> str | None:
-    """Refuses more word edits per baseline word than the bound; an empty baseline counts as one word."""
-    edits = score("", baseline, proposal).words
-    ratio = edits.errors / max(1, edits.reference_length)
-    return _above(ratio, params.max_edit_ratio, "word edits per baseline word")
+def chatter(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses what a language model says of itself or of its task, and mark-up, where nobody was heard to say it."""
+    if not params.chatter:
+        return None
+    said = {text.lower() for text in (claim.heard, *claim.alternatives)}
+    found = (match.group().strip() for pattern in _CHATTER for match in pattern.finditer(claim.proposal))
+    remark = next((text for text in found if not any(text.lower() in each for each in said)), None)
+    return None if remark is None else f"{remark[:40]!r} is no part of a transcript"
 
 
-def length_ratio(baseline: str, proposal: str, params: GuardParams) -> str | None:
+def repetition(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses a text that says the same again and again, more than was heard."""
+    if params.max_repetition is None:
+        return None
+    ratio, before = (compression_ratio(normalize(text)) or 0.0 for text in (claim.proposal, claim.heard))
+    if ratio > before and (reason := _above(ratio, params.max_repetition, "times smaller by zlib")):
+        return reason
+    return "says the same again and again" if repeats(claim.proposal) and not repeats(claim.heard) else None
+
+
+def script(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses letters of a script that neither what was heard nor the glossary is written in."""
+    known = frozenset[str]().union(*map(scripts, (claim.heard, *claim.alternatives, *claim.glossary)))
+    strange = sorted(scripts(claim.proposal) - known)
+    if not params.script or not strange or not known:
+        return None
+    return f"{strange[0]} letters, heard were {', '.join(sorted(known))}"
+
+
+def language(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses a text that is surely in another language than what was heard, or than the one that was said to be spoken."""
+    if not params.language or normalize(claim.heard) == normalize(claim.proposal):
+        return None
+    code, probability = language_of(claim.proposal)
+    expected = {claim.language or language_of(claim.heard)[0]} | {language_of(text)[0] for text in claim.alternatives}
+    return f"its language is {code!r}, not {min(expected)!r}" if probability >= _SURE and code not in expected else None
+
+
+def edit_ratio(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses more word edits per baseline word than the bound; one edit is never too many, an empty baseline is one word."""
+    if params.max_edit_ratio is None:
+        return None
+    counts = score("", claim.heard, claim.proposal).words
+    if counts.errors <= 1:
+        return None
+    return _above(counts.errors / max(1, counts.reference_length), params.max_edit_ratio, "word edits per baseline word")
+
+
+def length_ratio(claim: Claim, params: GuardParams) -> str | None:
     """Refuses texts of too different length: the longer over the shorter, in normalised characters, empty counts as one."""
-    lengths = sorted(max(1, len(normalize(text))) for text in (baseline, proposal))
+    if params.max_length_ratio is None:
+        return None
+    lengths = sorted(max(1, len(normalize(text))) for text in (claim.heard, claim.proposal))
     return _above(lengths[1] / lengths[0], params.max_length_ratio, "times the shorter text's characters")
 
 
-def doubt_reference(baseline: str, reference: str, params: GuardParams) -> str | None:
+def changed_numbers(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses other numbers in a number's place, in figures or words, unless an alternative has just these.
+
+    A number for a word that sounds like it (two for too) is the next guard's to judge.
+    """
+    proposed = Counter(numbers(claim.proposal, claim.language))
+    if not params.numbers or any(proposed == Counter(numbers(t, claim.language)) for t in (claim.heard, *claim.alternatives)):
+        return None
+    for edit in edits(claim.heard, claim.proposal):
+        before, after = numbers(edit.heard, claim.language), numbers(edit.gold, claim.language)
+        if before and after and Counter(before) != Counter(after):
+            return f"{' '.join(after)} where {' '.join(before)} was heard"
+    return None
+
+
+def lost_terms(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses to lose a term of the glossary that was heard."""
+    if not params.glossary:
+        return None
+    heard, proposed = (f" {normalize(text)} " for text in (claim.heard, claim.proposal))
+    lost = [term for term in claim.glossary if f" {normalize(term)} " in heard and f" {normalize(term)} " not in proposed]
+    return f"loses the term {lost[0]!r}" if lost else None
+
+
+def sound(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses words that sound unlike those they replace, come from nowhere or go, unless an alternative has that very change.
+
+    The distance is the share of edits between both, sound by sound (`text.sounding`); a single sound more or less is let pass.
+    """
+    if params.max_sound_distance is None:
+        return None
+    for edit in edits(claim.heard, claim.proposal):
+        if _is_witnessed(claim, edit) or _is_stutter(claim.heard, edit):
+            continue
+        before, after = (sounding(text).replace(" ", "") for text in (edit.heard, edit.gold))
+        distance = Levenshtein.distance(before, after)
+        share = distance / max(1, len(before), len(after))
+        if distance > _SMALL and share > params.max_sound_distance:
+            both = f"{edit.gold or 'nothing'!r} sounds unlike {edit.heard or 'nothing'!r}"
+            return f"{both} ({share:.2f} of its sounds, bound {params.max_sound_distance:g})"
+    return None
+
+
+def doubt_reference(heard: str, reference: str, params: GuardParams) -> str | None:
     """Why a human's text may not belong to its recording: it is too far from what was heard. No guard: people are believed."""
-    longest = max(1, len(normalize(baseline)), len(normalize(reference)))
-    edits = score("", reference, baseline).characters.errors
-    return _above(edits / longest, params.max_reference_distance, "character edits per character from what was heard")
+    longest = max(1, len(normalize(heard)), len(normalize(reference)))
+    counts = score("", reference, heard).characters
+    return _above(counts.errors / longest, params.max_reference_distance, "character edits per character from what was heard")
 
 
-GUARDS: Mapping[str, Guard] = {"empty": empty, "edit_ratio": edit_ratio, "length_ratio": length_ratio}
+GUARDS: Mapping[str, Guard] = {
+    "empty": empty,
+    "chatter": chatter,
+    "script": script,
+    "repetition": repetition,
+    "length_ratio": length_ratio,
+    "edit_ratio": edit_ratio,
+    "language": language,
+    "numbers": changed_numbers,
+    "glossary": lost_terms,
+    "sound_distance": sound,
+}
 """Every guard by the name it is counted under, in the order they are asked."""
+
+
+def _is_witnessed(claim: Claim, edit: Edit) -> bool:
+    """Whether an alternative has the new words after the same word, or before the same one; both, where words only go."""
+    said, new = [None, *words(claim.heard), None], edit.gold.split()
+    left, right = said[edit.at], said[edit.at + len(edit.heard.split()) + 1]
+    for text in claim.alternatives:
+        other = [None, *words(text), None]
+        runs = {tuple(other[at : at + len(new) + 1]) for at in range(len(other))}
+        after, before = (left, *new) in runs, (*new, right) in runs
+        if (after or before) if new else (left, right) in {*pairwise(other)}:
+            return True
+    return False
+
+
+def _is_stutter(heard: str, edit: Edit) -> bool:
+    """Whether the edit only takes a word that was heard twice in a row."""
+    said, taken = words(heard), edit.heard.split()
+    around = (said[edit.at - len(taken) : edit.at] if edit.at >= len(taken) else [], said[edit.at + len(taken) :][: len(taken)])
+    return not edit.gold and taken in around
 
 
 def _above(value: float, bound: float, what: str) -> str | None:

@@ -84,6 +84,28 @@ def rows(task: Mapping[str, Any]) -> Iterator[dict[str, object]]:
         yield above
 
 
+def verdict(task: Mapping[str, Any]) -> dict[str, str]:
+    """What people decided of a whole recording: `text` where they wrote one, `status` where a choice names it; neither where
+    nobody annotated it. Of a JSON-MIN task its fields count."""
+    if is_task(task):
+        given = task["annotations"] if isinstance(task["annotations"], list) else []
+        done = [a for a in given if isinstance(a, Mapping) and not a.get("was_cancelled") and isinstance(a.get("result"), list)]
+        if not done:
+            return {}
+        result = max(done, key=lambda a: str(a.get("updated_at") or a.get("created_at") or ""))["result"]
+        values = [item["value"] for item in result if isinstance(item, Mapping) and isinstance(item.get("value"), Mapping)]
+    else:
+        values = [{"text": next((task[key] for key in _TEXTS if task.get(key)), None), "choices": task.get("status") or []}]
+    found: dict[str, str] = {}
+    for value in values:
+        choices = value.get("choices") or []
+        for choice in choices if isinstance(choices, list) else [choices]:
+            found["status"] = str(choice).lower()
+        if (text := value.get("text")) is not None:
+            found["text"] = " ".join(map(str, text)) if isinstance(text, list) else str(text)
+    return found
+
+
 def local_name(address: str) -> str:
     """The file that an address in an export means: of a local-files link its path, of an upload its name without the prefix."""
     parts = urlsplit(address)

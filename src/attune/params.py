@@ -18,6 +18,7 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Engine = Literal["auto", "transformers", "ctranslate2"]
 Task = Literal["transcribe", "translate"]
 Quantization = Literal["float32", "float16", "bfloat16", "int8", "int8_float16", "int8_float32"]
+CorrectorName = Literal["references", "second_opinion", "transformers", "ollama", "openai"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -152,16 +153,74 @@ class SecondOpinionParams(_Section):
 
 
 class GuardParams(_Section):
-    max_edit_ratio: Annotated[float, Field(ge=0, le=5)]
-    max_length_ratio: Annotated[float, Field(ge=1, le=10)]
+    chatter: bool
+    script: bool
+    max_repetition: Annotated[float, Field(gt=1)] | None
+    max_length_ratio: Annotated[float, Field(ge=1, le=10)] | None
+    max_edit_ratio: Annotated[float, Field(ge=0, le=5)] | None
+    language: bool
+    numbers: bool
+    glossary: bool
+    max_sound_distance: Share | None
+    max_acoustic_loss: Annotated[float, Field(ge=0)] | None
     max_reference_distance: Share
 
 
+class GateParams(_Section):
+    witness_model: str | None
+    min_probability: Share
+
+
+class InProcessParams(_Section):
+    model: Annotated[str, Field(min_length=1)]
+    revision: str | None
+    quantized: Literal["auto", "4bit", "none"]
+    kv_cache: Literal["auto", "dynamic", "static"]
+    fast: bool
+    batch_size: Positive
+
+
+class OllamaParams(_Section):
+    model: Annotated[str, Field(min_length=1)]
+    concurrency: Positive
+    timeout_s: Annotated[float, Field(gt=0)]
+    attempts: Positive
+
+
+class OpenAIParams(_Section):
+    base_url: Annotated[str, Field(pattern="^https?://")]
+    model: Annotated[str, Field(min_length=1)]
+    concurrency: Positive
+    timeout_s: Annotated[float, Field(gt=0)]
+    attempts: Positive
+    max_tokens: Positive | None
+
+
 class GoldParams(_Section):
-    corrector: Literal["references", "second_opinion"]
+    corrector: CorrectorName
+    agree_with: CorrectorName | Literal["itself"] | None
     glossary: Path
+    corrections: Path
+    prompt: Path
+    domain: str | None
+    doubtful_below: Share
+    gate: GateParams
+    transformers: InProcessParams
+    ollama: OllamaParams
+    openai: OpenAIParams
     second_opinion: SecondOpinionParams
     guards: GuardParams
+
+    @model_validator(mode="after")
+    def _asks_two(self) -> Self:
+        told = self.agree_with
+        if told in (self.corrector, "references"):
+            raise ValueError(f"agree_with must name another corrector, or itself (asked twice), not {told}")
+        if told is not None and self.corrector == "references":
+            raise ValueError("agree_with needs a corrector that proposes texts, and corrector is references")
+        if told == "itself" and self.corrector not in ("ollama", "openai"):
+            raise ValueError(f"agree_with: itself needs a corrector with chance in it (ollama, openai), not {self.corrector}")
+        return self
 
 
 class SelectionParams(_Section):

@@ -103,6 +103,16 @@ class Hypothesis:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """A stretch of what was heard that gold has otherwise, in normalised words; either text may be empty."""
+
+    at: int
+    """How many words of what was heard stand before it."""
+    heard: str
+    gold: str
+
+
+@dataclass(frozen=True)
 class Gold:
     """The text that training may believe, or why there is none."""
 
@@ -113,6 +123,12 @@ class Gold:
     why: str
     proposal: str | None = None
     """What was proposed and not believed."""
+    model: str | None = None
+    """Who proposed the text; None where a person wrote it, or nobody was asked."""
+    guards: tuple[str, ...] = ()
+    """Those that let it pass."""
+    edits: tuple[Edit, ...] = ()
+    """What it changes in the words that were heard."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 import jiwer
+from rapidfuzz.distance import Levenshtein
 
-from attune.records import ErrorCounts, Score
+from attune.records import Edit, ErrorCounts, Score
 from attune.text import normalize
 
 
@@ -54,6 +55,37 @@ def by(scores: Iterable[Score], key: Callable[[Score], str]) -> dict[str, list[S
     for each in scores:
         slices.setdefault(key(each), []).append(each)
     return dict(sorted(slices.items()))
+
+
+def kept_words(reference: str, hypothesis: str) -> frozenset[int]:
+    """Which words of the reference, by their places, the hypothesis has right.
+
+    >>> sorted(kept_words("take two tablets", "take too tablets"))
+    [0, 2]
+    """
+    aligned = jiwer.process_words(normalize(reference), normalize(hypothesis))
+    equal = (chunk for chunk in aligned.alignments[0] if chunk.type == "equal")
+    return frozenset(place for chunk in equal for place in range(chunk.ref_start_idx, chunk.ref_end_idx))
+
+
+def edits(heard: str, gold: str) -> tuple[Edit, ...]:
+    """What must be changed in `heard` to get the words of `gold`; changes side by side are one.
+
+    >>> edits("two tablet are red", "Too tablets red.")
+    (Edit(at=0, heard='two tablet are', gold='too tablets'),)
+    """
+    before, after = normalize(heard).split(), normalize(gold).split()
+    found: list[Edit] = []
+    matcher = Levenshtein.opcodes(before, after)
+    for tag, left, left_end, right, right_end in ((o.tag, o.src_start, o.src_end, o.dest_start, o.dest_end) for o in matcher):
+        if tag == "equal":
+            continue
+        edit = Edit(left, " ".join(before[left:left_end]), " ".join(after[right:right_end]))
+        if found and found[-1].at + len(found[-1].heard.split()) == left:
+            last = found.pop()
+            edit = Edit(last.at, f"{last.heard} {edit.heard}".strip(), f"{last.gold} {edit.gold}".strip())
+        found.append(edit)
+    return tuple(found)
 
 
 def confusions(scores: Iterable[Score]) -> list[Confusion]:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from attune.errors import ParamsError
 
@@ -43,6 +43,14 @@ _SUFFIXED = re.compile(r"\b(\d{1,9})(?:st|nd|rd|th)\b", re.IGNORECASE)
 _EAST_ASIAN = frozenset({"cjk", "hiragana", "katakana", "hangul", "bopomofo", "ideographic"})
 _SPACELESS = frozenset({"cjk", "thai", "lao", "khmer", "myanmar"})
 _REPEATING, _WORD_RUNS, _PHRASE_RUNS, _PHRASE_WORDS = 2.4, 6, 3, 5
+_SOUNDS_LIKE = tuple(
+    (re.compile(pattern), key)
+    for pattern, key in (
+        (r"\b[kg](?=n)|\bw(?=r)|\bp(?=[st])|h(?=[lmn])", ""), (r"x", "ks"), (r"ght", "t"), (r"gh", ""), (r"ph|v", "f"),
+        (r"sch|tch|ch|sh", "x"), (r"ck|c(?![eiy])|q", "k"), (r"c|z", "s"), (r"dg", "j"), (r"h", ""),
+        (r"(?<=[^aeiouy\W])e(?=s?\b)", ""), (r"[aeiouyw]+", "a"), (r"(\w)\1+", r"\1"),
+    )
+)  # fmt: skip
 _APOSTROPHE = "'"
 _APOSTROPHES = "\u2018\u2019\u02bc\u2032"
 """What keyboards and typesetters write for an apostrophe, besides the plain one."""
@@ -112,6 +120,61 @@ class Policy:
             tokens = "".join(map(_place, text)).split()
             text = " ".join(token.strip(_APOSTROPHE) for token in tokens)
         return " ".join(text.split())
+
+
+def numbers(text: str, language: str | None) -> tuple[str, ...]:
+    """The numbers of `text` in their order, in figures, whether they are written so or in words.
+
+    Words are read in the languages that text2num knows; without a language they are read as English.
+
+    >>> numbers("Give twenty-three units, room 4 oh five", "en"), numbers("dos pastillas", "es")
+    (('23', '4', '5'), ('2',))
+    """
+    code = language or "en"
+    if code in _SPOKEN_NUMBERS:
+        from text_to_num import alpha2digit
+
+        text = alpha2digit(text, code, threshold=0)
+    return tuple(_FIGURE.findall(text))
+
+
+def scripts(text: str) -> frozenset[str]:
+    """The scripts of all letters of `text`, named as in `main_script`."""
+    return frozenset(_script(c) for c in unicodedata.normalize("NFKC", text) if c.isalpha())
+
+
+def language_of(text: str) -> tuple[str, float]:
+    """The language that `text` seems to be in (ISO 639-1), and how sure that is, 0 to 1, by py3langid.
+
+    >>> language_of("el paciente no puede dormir por la noche")[0]
+    'es'
+    """
+    code, probability = _identifier().classify(text)
+    return str(code), float(probability)
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def sounding(text: str) -> str:
+    """`text` with letters that often sound alike made one, for comparing by edits: a rough key for Latin script, after
+    Metaphone (Philips, 1990); other scripts keep their letters.
+
+    >>> sounding("Knight's phone"), sounding("nites fone")
+    ('nats fan', 'nats fan')
+    """
+    plain = "".join(c for c in unicodedata.normalize("NFKD", normalize(text).replace(_APOSTROPHE, "")) if not _is_mark(c))
+    for pattern, key in _SOUNDS_LIKE:
+        plain = pattern.sub(key, plain)
+    return plain
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
 
 
 def compression_ratio(text: str) -> float | None:

@@ -26,13 +26,18 @@ class Doubt:
     """A sentence with the value seen."""
 
 
+def policy_of(params: TranscriptParams) -> Policy:
+    """How params want transcripts written. Raises ParamsError for a policy that cannot be had."""
+    return Policy(params.style, params.numbers, params.case, params.punctuation, params.language)
+
+
 class Transcripts:
     """Rewrites and checks the transcripts of one corpus."""
 
     def __init__(self, given: Iterable[str], params: TranscriptParams) -> None:
         """`given` are all of them, as they show which scripts are in use. Raises ParamsError for a policy that cannot be had."""
         self._params = params
-        self._policy = Policy(params.style, params.numbers, params.case, params.punctuation, params.language)
+        self._policy = policy_of(params)
         self._scripts = frozenset(s.lower() for s in params.scripts) or _in_use(given)
         unknown = sorted(script for script in map(str.lower, params.scripts) if not is_script(script))
         if unknown:

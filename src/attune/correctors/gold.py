@@ -4,17 +4,21 @@ Which corrector it is makes no difference here.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from attune.correctors.blind_check import BlindCheck, blind_sample, check_blind
-from attune.correctors.protocol import Corrector, Item, Proposal
+from attune.corrections import Correction
+from attune.correctors.blind_check import BlindCheck, GateCheck, blind_sample, check_blind, check_gate
+from attune.correctors.judging import Judge
+from attune.correctors.protocol import Corrector, Item
 from attune.errors import DataError, GoldError
-from attune.guards import doubt_reference, refuse
+from attune.guards import doubt_reference
 from attune.params import GuardParams
 from attune.records import Gold, Hypothesis, Utterance
-from attune.text import normalize
+
+Gate = Callable[[Sequence[Item]], set[str]]
+"""The ids of the items that are as good as certain, so that no corrector need be asked."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +49,45 @@ class GoldReport:
     """Utterances outside the test split: the ones training could use."""
     believed: int
     """Those of them that have gold."""
+    void_corrections: tuple[Correction, ...]
+    """Of utterances that are no more: their sound changed, or was removed."""
     blind_check: BlindCheck | None
     """None where nothing was asked of the corrector, or no utterance is in the blind sample."""
+    settled: int
+    """Utterances that the gate let pass without asking the corrector."""
+    gate_check: GateCheck | None
+    """What the gate would have done to the blind sample."""
 
 
 def make_gold(
-    utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis], corrector: Corrector, guards: GuardParams
+    utterances: Sequence[Utterance],
+    hypotheses: Sequence[Hypothesis],
+    corrector: Corrector,
+    judge: Judge,
+    guards: GuardParams,
+    corrections: Mapping[str, Correction],
+    gate: Gate | None = None,
 ) -> GoldReport:
-    """One Gold for each utterance. A human reference always wins; a test utterance without one is never corrected.
+    """One Gold for each utterance. A person's verdict wins over a reference, that over a corrector; a test utterance without
+    either is never corrected.
 
     Raises GoldError where nobody transcribed a training recording and the corrector has no belief of its own, DataError
     where an utterance was not transcribed by the baseline.
     """
     items = _pair(utterances, hypotheses)
-    asked = [items[u.id] for u in utterances if _is_open(u)]
+    by_people = {u.id: gold for u in utterances if (gold := _human(u, corrections.get(u.id)))}
+    asked = [items[u.id] for u in utterances if u.split != "test" and u.id not in by_people]
     blind = [items[u.id] for u in blind_sample(utterances)] if asked else []
-    answers = _judge([*asked, *blind], corrector, guards)
-    golds = tuple(_human(u) or (answers[u.id] if u.split != "test" else _untested(u)) for u in utterances)
+    settled = gate([*asked, *blind]) if gate and asked else set[str]()
+    open_items = [item for item in asked if item.utterance.id not in settled]
+    proposals = {proposal.id: proposal for proposal in corrector.propose([*open_items, *blind])} if asked else {}
+    answers = judge.judge([*open_items, *blind], proposals, corrector)
+    answers |= {item.utterance.id: _settled(item) for item in asked if item.utterance.id in settled}
+    golds = tuple(by_people.get(u.id) or (answers[u.id] if u.split != "test" else _untested(u)) for u in utterances)
     wanted = [gold for utterance, gold in zip(utterances, golds, strict=True) if utterance.split != "test"]
-    quarantined = [_review_item(items[gold.id], gold.why, gold.proposal) for gold in golds if gold.source == "quarantined"]
+    quarantined = [
+        _review_item(items[g.id], g.why, g.proposal) for g in golds if g.source == "quarantined" and g.why != _DISCARDED
+    ]
     doubted = list(_doubted(golds, items, guards))
     believed = sum(gold.text is not None for gold in wanted)
     if wanted and not believed and corrector.source == "human":
@@ -77,31 +101,42 @@ def make_gold(
         doubted_references=len(doubted),
         wanted=len(wanted),
         believed=believed,
+        void_corrections=tuple(each for each in corrections.values() if each.id not in items),
         blind_check=check_blind(blind, answers) if blind else None,
+        settled=len(asked) - len(open_items),
+        gate_check=check_gate(blind, settled, answers) if gate and blind else None,
     )
 
 
-def needs_corrector(utterances: Iterable[Utterance]) -> bool:
-    """Whether there is a recording outside the test split that nobody transcribed."""
-    return any(map(_is_open, utterances))
+def needs_corrector(utterances: Iterable[Utterance], corrections: Mapping[str, Correction]) -> bool:
+    """Whether there is a recording outside the test split that nobody transcribed or judged."""
+    return any(u.split != "test" and not u.reference and u.id not in corrections for u in utterances)
 
 
 def metrics(report: GoldReport) -> dict[str, Any]:
-    """The figures for `metrics/llm_gold.json`."""
+    """The figures for `metrics/llm_gold.json`; how long it took, and what it cost, differs from run to run and is not here."""
     quarantined = Counter(reason(gold) for gold in report.golds if gold.source == "quarantined")
     return {
         "utterances": len(report.golds),
         "share_with_gold": report.believed / report.wanted if report.wanted else None,
         "sources": dict(sorted(Counter(gold.source for gold in report.golds).items())),
+        "corrected_by_people": sum(gold.why in _VERDICTS for gold in report.golds),
+        "void_corrections": len(report.void_corrections),
         "quarantined": dict(sorted(quarantined.items())),
         "doubted_references": report.doubted_references,
+        "settled_without_asking": report.settled,
         "blind_check": asdict(report.blind_check) if report.blind_check else None,
+        "gate_check": asdict(report.gate_check) if report.gate_check else None,
     }
 
 
 def reason(gold: Gold) -> str:
     """The short fixed word that `gold.why` starts with."""
     return gold.why.partition(":")[0]
+
+
+_DISCARDED = "discarded"
+_VERDICTS = ("edited", "confirmed", _DISCARDED)
 
 
 def _pair(utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> dict[str, Item]:
@@ -115,29 +150,16 @@ def _pair(utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> 
     return {utterance.id: Item(utterance, heard[utterance.id]) for utterance in utterances}
 
 
-def _judge(items: Sequence[Item], corrector: Corrector, guards: GuardParams) -> Mapping[str, Gold]:
-    """What the corrector and the guards make of each item, by its id."""
-    proposals = {proposal.id: proposal for proposal in corrector.propose(items)} if items else {}
-    unanswered = Proposal("", None, "no_answer")
-    return {item.utterance.id: _believe(item, proposals.get(item.utterance.id, unanswered), corrector, guards) for item in items}
-
-
-def _believe(item: Item, proposal: Proposal, corrector: Corrector, guards: GuardParams) -> Gold:
-    name, heard = item.utterance.id, item.hypothesis.text
-    if proposal.text is None:
-        return Gold(name, None, "quarantined", proposal.why, proposal.doubted)
-    if refusal := refuse(heard, proposal.text, guards):
-        return Gold(name, None, "quarantined", f"{refusal.guard}: {refusal.reason}", proposal.text)
-    same = normalize(heard) == normalize(proposal.text)
-    return Gold(name, proposal.text, "unchanged" if same else corrector.source, proposal.why)
-
-
-def _is_open(utterance: Utterance) -> bool:
-    return not utterance.reference and utterance.split != "test"
-
-
-def _human(utterance: Utterance) -> Gold | None:
+def _human(utterance: Utterance, correction: Correction | None) -> Gold | None:
+    if correction is not None and correction.text is None:
+        return Gold(utterance.id, None, "quarantined", _DISCARDED)
+    if correction is not None:
+        return Gold(utterance.id, correction.text, "human", correction.verdict)
     return Gold(utterance.id, utterance.reference, "human", "reference") if utterance.reference else None
+
+
+def _settled(item: Item) -> Gold:
+    return Gold(item.utterance.id, item.hypothesis.text, "unchanged", "recognizers_agree")
 
 
 def _untested(utterance: Utterance) -> Gold:
@@ -145,8 +167,9 @@ def _untested(utterance: Utterance) -> Gold:
 
 
 def _doubted(golds: Iterable[Gold], items: Mapping[str, Item], guards: GuardParams) -> Iterator[ReviewItem]:
+    """Transcripts that came with a recording and are far from it; who corrected one listened to it."""
     for gold in golds:
-        if gold.source == "human" and gold.text is not None:
+        if gold.why == "reference" and gold.text is not None:
             item = items[gold.id]
             if why := doubt_reference(item.hypothesis.text, gold.text, guards):
                 yield _review_item(item, f"far_from_heard: {why}", gold.text)

@@ -1,6 +1,6 @@
-"""A corrector's answers, kept in the work cache: an utterance is worked on once, and a kill loses one portion at most."""
+"""A corrector's answers, kept in the work cache: an utterance is paid for once, and a kill loses what is on its way at most."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attune.correctors.protocol import Corrector, Item, Proposal
@@ -10,36 +10,36 @@ from attune.workcache import WorkCache, digest_of
 
 
 class RememberedCorrector:
-    """`corrector`, asked only about what the cache does not know: the same sound, heard the same way, by equal digests."""
+    """`corrector`, asked only what the cache does not know: equal questions, by their digests, have one answer."""
 
-    def __init__(self, corrector: Corrector, cache: WorkCache, portion: int) -> None:
-        """`portion` is how many utterances of like length are asked about at once."""
+    def __init__(self, corrector: Corrector, cache: WorkCache) -> None:
         self.name: str = corrector.name
+        self.model: str | None = corrector.model
         self.source: GoldSource = corrector.source
         self.digest: str = corrector.digest
-        self._corrector, self._cache, self._portion = corrector, cache, portion
+        self.remembered = 0
+        """How many answers came from the cache so far."""
+        self._corrector, self._cache = corrector, cache
 
-    def propose(self, items: Sequence[Item]) -> list[Proposal]:
-        """See `Corrector.propose`; an item that the corrector left without an answer has none here."""
-        keys = {item.utterance.id: self._key(item) for item in items}
+    def question(self, item: Item) -> str:
+        """See `Corrector.question`."""
+        return self._corrector.question(item)
+
+    def propose(self, items: Sequence[Item]) -> Iterator[Proposal]:
+        """See `Corrector.propose`; each answer is kept before it is given. The longest clips come first, so that what does not
+        fit into memory shows at once."""
+        keys = {item.utterance.id: digest_of("proposal 2", self.digest, self.question(item)) for item in items}
         found = {name: proposal for name in keys if (proposal := _revived(name, self._cache.get_or_none(keys[name])))}
+        self.remembered += len(found)
+        yield from found.values()
         missing = sorted(
-            (i for i in items if i.utterance.id not in found), key=lambda i: (i.utterance.duration_s, i.utterance.id)
+            (i for i in items if i.utterance.id not in found), key=lambda i: (-i.utterance.duration_s, i.utterance.id)
         )
-        answers = self._answers(missing, keys)
-        found |= {proposal.id: proposal for proposal in track(answers, f"asking {self.name}", len(missing))}
-        return [found[name] for name in keys if name in found]
-
-    def _answers(self, items: Sequence[Item], keys: Mapping[str, str]) -> Iterator[Proposal]:
-        for first in range(0, len(items), self._portion):
-            proposals = self._corrector.propose(items[first : first + self._portion])
-            self._cache.put({keys[p.id]: [p.text, p.why, p.doubted] for p in proposals})
-            yield from proposals
-
-    def _key(self, item: Item) -> str:
-        return digest_of(
-            "proposal 1", self.digest, item.utterance.audio_digest, item.hypothesis.text, item.hypothesis.alternatives
-        )
+        if missing:
+            for proposal in track(self._corrector.propose(missing), f"asking {self.model or self.name}", len(missing)):
+                if proposal.lasting:
+                    self._cache.put({keys[proposal.id]: [proposal.text, proposal.why, proposal.doubted]})
+                yield proposal
 
 
 def _revived(utterance_id: str, value: Any) -> Proposal | None:

@@ -1,6 +1,6 @@
 """What every corrector can do, whatever is underneath: propose a text for what a recogniser heard."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,17 +26,26 @@ class Proposal:
     """A short fixed word to count by, such as `methods_disagree`."""
     doubted: str | None = None
     """Without a belief: the text a person should look at first."""
+    lasting: bool = True
+    """Whether asking again would bring the same; False where a server gave no answer. Only lasting ones are remembered."""
 
 
 class Corrector(Protocol):
     """Anything that proposes texts. What it proposes goes through the guards before training may believe it."""
 
     name: str
+    """As in `llm_gold.corrector`."""
+    model: str | None
+    """What is underneath, for the record in gold; None where it is nothing."""
     source: GoldSource
     """What its accepted changes are called in gold."""
     digest: str
-    """Changes whenever its answers may: model, prompt, texts, settings; keys the work cache."""
+    """Changes whenever its answers to the same question may: model, prompt, texts, settings."""
 
-    def propose(self, items: Sequence[Item]) -> list[Proposal]:
-        """One answer for each item, in their order. Raises GoldError when it cannot work at all."""
+    def question(self, item: Item) -> str:
+        """All of `item` that the answer depends on; with `digest` it keys the work cache."""
+        ...
+
+    def propose(self, items: Sequence[Item]) -> Iterator[Proposal]:
+        """One answer for each item, as they are found, in any order. Raises GoldError when it cannot go on."""
         ...

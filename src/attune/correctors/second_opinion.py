@@ -10,7 +10,7 @@ sounds, brought more errors than it took (2.5% and fewer accepted). Right or not
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attune.correctors.blind_check import blind_sample
 from attune.correctors.protocol import Item, Proposal
@@ -22,7 +22,9 @@ from attune.ngram import TrigramModel
 from attune.params import SecondOpinionParams
 from attune.records import Alternative, GoldSource, Utterance
 from attune.text import words
+from attune.workcache import digest_of
 
+_AT_ONCE = 128
 Emissions = Callable[[Sequence[Samples]], list[CtcEmissions]]
 Witness = Callable[[Sequence[Item]], list[tuple[Alternative, ...]]]
 
@@ -63,21 +65,26 @@ class SecondOpinion:
         texts: Sequence[Sequence[str]],
         params: SecondOpinionParams,
         ears: str,
+        model: str,
     ) -> None:
-        """`sound` gives an utterance's samples by its id; `ears` is the digest of both recognisers."""
+        """`sound` gives an utterance's samples by its id; `ears` is the digest of both recognisers, `model` names the reader."""
+        self.model: str | None = model
         self._emissions, self._sound, self._witness, self._params = emissions, sound, witness, params
         self._model = TrigramModel(texts)
         self._lexicon: Lexicon | None = None
         self.digest = _digest(ears, texts, params)
 
-    def propose(self, items: Sequence[Item]) -> list[Proposal]:
+    def question(self, item: Item) -> str:
+        """The sound, and what the baseline heard in it."""
+        return digest_of(item.utterance.audio_digest, item.hypothesis.text, item.hypothesis.alternatives)
+
+    def propose(self, items: Sequence[Item]) -> Iterator[Proposal]:
         """The reading of each item where the witness agrees; otherwise no belief, and the reading as doubted."""
-        heard = self._emissions([self._sound(item.utterance.id) for item in items]) if items else []
-        witnessed = self._witness(items)
-        return [
-            agree(item, self._read(emissions), alternatives)
-            for item, emissions, alternatives in zip(items, heard, witnessed, strict=True)
-        ]
+        for first in range(0, len(items), _AT_ONCE):
+            portion = items[first : first + _AT_ONCE]
+            heard = self._emissions([self._sound(item.utterance.id) for item in portion])
+            for item, emissions, alternatives in zip(portion, heard, self._witness(portion), strict=True):
+                yield agree(item, self._read(emissions), alternatives)
 
     def _read(self, emissions: CtcEmissions) -> str | None:
         if self._lexicon is None:

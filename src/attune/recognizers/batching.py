@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
-
 
 def padded_s(length_s: float, window_s: float | None) -> float:
     """What a clip of this length costs: whole windows for a model that fills them up, else itself.
@@ -30,8 +28,3 @@ def in_batches(lengths_s: Sequence[float], budget_s: float, window_s: float | No
             batches.append([])
         batches[-1].append(place)
     return batches
-
-
-def is_memory(error: BaseException) -> bool:
-    """Whether it says that memory ran out: torch, CTranslate2 and the C++ library share no exception class for that."""
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS)

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from attune.dataset import SAMPLE_RATE_HZ, Samples
-from attune.devices import share_cores
+from attune.devices import is_memory, share_cores
 from attune.errors import EnvironmentFault
 from attune.progress import track
-from attune.recognizers.batching import in_batches, is_memory, padded_s
+from attune.recognizers.batching import in_batches, padded_s
 from attune.recognizers.protocol import Recognizer, Transcript
 from attune.records import Alternative, Hypothesis, Utterance, Word
 from attune.text import compression_ratio

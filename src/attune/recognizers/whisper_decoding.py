@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from attune.checkpoint_parts import Family
 from attune.dataset import SAMPLE_RATE_HZ, Samples
+from attune.devices import is_memory
 from attune.params import ModelParams, SafeguardParams
-from attune.recognizers.batching import is_memory
 from attune.recognizers.protocol import Transcript
 from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, joined
 from attune.recognizers.windows import cut

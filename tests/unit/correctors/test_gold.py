@@ -1,20 +1,23 @@
 """Who wins, who is believed, and who waits for a person."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
+from guard_bounds import bounds
 
+from attune.corrections import Correction
 from attune.correctors.blind_check import blind_sample
-from attune.correctors.gold import GoldReport, make_gold, metrics
+from attune.correctors.gold import Gate, GoldReport, make_gold, metrics
+from attune.correctors.judging import Judge
 from attune.correctors.protocol import Corrector, Item, Proposal
 from attune.correctors.references import References
 from attune.errors import DataError, GoldError
-from attune.params import GuardParams
-from attune.records import Gold, GoldSource
+from attune.records import Edit, Gold, GoldSource
+from attune.text import Policy
 
 MakeItem = Callable[..., Item]
 
-GUARDS = GuardParams(max_edit_ratio=0.6, max_length_ratio=2.0, max_reference_distance=0.8)
+GUARDS = bounds(max_edit_ratio=0.6)
 
 
 class Says:
@@ -22,15 +25,20 @@ class Says:
 
     name = "says"
     digest = "says-1"
+    model: str | None = "parrot"
 
     def __init__(self, answers: dict[str, str | None], source: GoldSource = "llm") -> None:
         self.source: GoldSource = source
         self.answers, self.asked = answers, list[str]()
 
-    def propose(self, items: Sequence[Item]) -> list[Proposal]:
+    def question(self, item: Item) -> str:
+        return item.utterance.id
+
+    def propose(self, items: Sequence[Item]) -> Iterator[Proposal]:
         self.asked += [item.utterance.id for item in items]
         known = [item.utterance.id for item in items if item.utterance.id in self.answers]
-        return [Proposal(name, self.answers[name], "told" if self.answers[name] else "no_idea", "maybe") for name in known]
+        for name in known:
+            yield Proposal(name, self.answers[name], "told" if self.answers[name] else "no_idea", "maybe")
 
 
 def test_a_human_reference_wins_over_what_was_heard_and_proposed(make_item: MakeItem) -> None:
@@ -40,7 +48,9 @@ def test_a_human_reference_wins_over_what_was_heard_and_proposed(make_item: Make
 
 def test_a_change_inside_the_bounds_is_gold_of_the_correctors_kind(make_item: MakeItem) -> None:
     gold = _make([make_item("x", "too tablets")], Says({"x": "two tablets"})).golds[0]
-    assert (gold.text, gold.source, gold.why) == ("two tablets", "llm", "told")
+    assert (gold.text, gold.source, gold.why, gold.model) == ("two tablets", "llm", "told", "parrot")
+    assert gold.edits == (Edit(0, "too", "two"),)
+    assert {"edit_ratio", "sound_distance"} <= set(gold.guards)
 
 
 def test_the_same_words_are_unchanged(make_item: MakeItem) -> None:
@@ -49,9 +59,9 @@ def test_the_same_words_are_unchanged(make_item: MakeItem) -> None:
 
 
 def test_a_proposal_that_a_guard_refuses_is_quarantined_under_its_name_and_kept(make_item: MakeItem) -> None:
-    report = _make([make_item("x", "two tablets")], Says({"x": "thanks for watching"}))
+    report = _make([make_item("x", "two tablets")], Says({"x": "blue curtains"}))
     gold = report.golds[0]
-    assert (gold.text, gold.source, gold.proposal) == (None, "quarantined", "thanks for watching")
+    assert (gold.text, gold.source, gold.proposal) == (None, "quarantined", "blue curtains")
     assert metrics(report)["quarantined"] == {"edit_ratio": 1}
 
 
@@ -130,7 +140,7 @@ def test_references_without_any_transcript_stop_the_stage(make_item: MakeItem) -
 def test_an_utterance_without_a_hypothesis_is_a_data_error(make_item: MakeItem) -> None:
     item = make_item("x", "a")
     with pytest.raises(DataError, match="1 of 1"):
-        make_gold([item.utterance], [], Says({}), GUARDS)
+        make_gold([item.utterance], [], Says({}), Judge(GUARDS, Policy()), GUARDS, {})
 
 
 def test_nothing_in_is_nothing_out() -> None:
@@ -138,5 +148,8 @@ def test_nothing_in_is_nothing_out() -> None:
     assert (report.golds, report.blind_check, metrics(report)["share_with_gold"]) == ((), None, None)
 
 
-def _make(items: Sequence[Item], corrector: Corrector) -> GoldReport:
-    return make_gold([i.utterance for i in items], [i.hypothesis for i in items], corrector, GUARDS)
+def _make(
+    items: Sequence[Item], corrector: Corrector, corrections: Mapping[str, Correction] | None = None, gate: Gate | None = None
+) -> GoldReport:
+    utterances, heard = [i.utterance for i in items], [i.hypothesis for i in items]
+    return make_gold(utterances, heard, corrector, Judge(GUARDS, Policy()), GUARDS, corrections or {}, gate)

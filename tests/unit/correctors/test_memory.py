@@ -1,6 +1,6 @@
-"""What a corrector said once is not asked again, and a fault in the middle loses one portion at most."""
+"""What a corrector said once is not asked again, and a fault in the middle loses what was on its way at most."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,36 +9,42 @@ from attune.correctors.memory import RememberedCorrector
 from attune.correctors.protocol import Item, Proposal
 from attune.errors import GoldError
 from attune.records import GoldSource
-from attune.workcache import WorkCache
+from attune.workcache import WorkCache, digest_of
 
 MakeItem = Callable[..., Item]
 
 
 class Echo:
-    """Repeats what was heard in capitals, until it has answered `patience` utterances; has nothing to say to `mute`."""
+    """Repeats what was heard in capitals, until it has answered `patience` utterances; has nothing to say to `mute`, and
+    nothing that lasts to `busy`."""
 
     name = "echo"
+    model: str | None = "parrot"
     source: GoldSource = "llm"
 
     def __init__(self, digest: str = "echo-1", patience: int = 1000) -> None:
-        self.digest, self.patience, self.portions = digest, patience, list[list[str]]()
+        self.digest, self.patience, self.asked = digest, patience, list[str]()
 
-    def propose(self, items: Sequence[Item]) -> list[Proposal]:
-        self.portions.append([item.utterance.id for item in items])
-        if sum(map(len, self.portions)) > self.patience:
-            raise GoldError("the server went away")
-        return [Proposal(i.utterance.id, i.hypothesis.text.upper(), "echo") for i in items if i.utterance.id != "mute"]
+    def question(self, item: Item) -> str:
+        return digest_of(item.hypothesis.text, item.hypothesis.alternatives)
+
+    def propose(self, items: Sequence[Item]) -> Iterator[Proposal]:
+        for item in items:
+            self.asked.append(item.utterance.id)
+            if len(self.asked) > self.patience:
+                raise GoldError("the server went away")
+            if item.utterance.id != "mute":
+                yield Proposal(item.utterance.id, item.hypothesis.text.upper(), "echo", lasting=item.utterance.id != "busy")
 
 
-def test_answers_come_in_the_order_of_the_items_and_are_asked_for_once(tmp_path: Path, make_item: MakeItem) -> None:
+def test_what_was_asked_once_is_not_asked_again(tmp_path: Path, make_item: MakeItem) -> None:
     items = [make_item(name, name) for name in ("c", "a", "b")]
     cache, echo = WorkCache(tmp_path), Echo()
-    remembered = RememberedCorrector(echo, cache, portion=2)
-    first = remembered.propose(items)
-    assert [(p.id, p.text) for p in first] == [("c", "C"), ("a", "A"), ("b", "B")]
-    assert [len(portion) for portion in echo.portions] == [2, 1]
-    assert RememberedCorrector(echo, WorkCache(tmp_path), portion=2).propose(items) == first
-    assert len(echo.portions) == 2
+    first = sorted((p.id, p.text) for p in RememberedCorrector(echo, cache).propose(items))
+    assert first == [("a", "A"), ("b", "B"), ("c", "C")]
+    again = RememberedCorrector(echo, WorkCache(tmp_path))
+    assert sorted((p.id, p.text) for p in again.propose(items)) == first
+    assert (sorted(echo.asked), again.remembered) == (["a", "b", "c"], 3)
 
 
 def test_another_corrector_or_another_hypothesis_is_asked_anew(tmp_path: Path, make_item: MakeItem) -> None:
@@ -49,25 +55,32 @@ def test_another_corrector_or_another_hypothesis_is_asked_anew(tmp_path: Path, m
         (Echo(), make_item("a", "two", also=("too",)), "TWO"),
         (Echo("echo-2"), make_item("a", "two"), "TWO"),
     ):
-        assert [p.text for p in RememberedCorrector(echo, cache, portion=8).propose([item])] == [text]
-        assert echo.portions == [["a"]]
+        assert [p.text for p in RememberedCorrector(echo, cache).propose([item])] == [text]
+        assert echo.asked == ["a"]
 
 
 def test_what_was_answered_before_a_fault_is_kept(tmp_path: Path, make_item: MakeItem) -> None:
     items = [make_item(name, name) for name in "abcd"]
     cache = WorkCache(tmp_path)
     with pytest.raises(GoldError, match="went away"):
-        RememberedCorrector(Echo(patience=2), cache, portion=2).propose(items)
+        list(RememberedCorrector(Echo(patience=2), cache).propose(items))
     again = Echo()
-    assert len(RememberedCorrector(again, cache, portion=2).propose(items)) == 4
-    assert again.portions == [["c", "d"]]
+    assert len(list(RememberedCorrector(again, cache).propose(items))) == 4
+    assert again.asked == ["c", "d"]
 
 
 def test_an_utterance_without_an_answer_stays_without_and_is_asked_again(tmp_path: Path, make_item: MakeItem) -> None:
     cache, echo = WorkCache(tmp_path), Echo()
     for _ in range(2):
-        assert RememberedCorrector(echo, cache, portion=8).propose([make_item("mute", "x")]) == []
-    assert echo.portions == [["mute"], ["mute"]]
+        assert list(RememberedCorrector(echo, cache).propose([make_item("mute", "x")])) == []
+    assert echo.asked == ["mute", "mute"]
+
+
+def test_an_answer_that_may_be_another_one_tomorrow_is_not_kept(tmp_path: Path, make_item: MakeItem) -> None:
+    cache, echo = WorkCache(tmp_path), Echo()
+    for _ in range(2):
+        assert [p.id for p in RememberedCorrector(echo, cache).propose([make_item("busy", "x")])] == ["busy"]
+    assert echo.asked == ["busy", "busy"]
 
 
 def test_a_value_of_another_shape_in_the_cache_is_no_answer(tmp_path: Path, make_item: MakeItem) -> None:
@@ -75,5 +88,5 @@ def test_a_value_of_another_shape_in_the_cache_is_no_answer(tmp_path: Path, make
         def get_or_none(self, key: str) -> object:
             return {"text": "from an older version"}
 
-    answers = RememberedCorrector(Echo(), Odd(tmp_path), portion=8).propose([make_item("a", "one")])
+    answers = RememberedCorrector(Echo(), Odd(tmp_path)).propose([make_item("a", "one")])
     assert [p.text for p in answers] == ["ONE"]

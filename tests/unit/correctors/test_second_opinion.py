@@ -53,12 +53,12 @@ def test_no_reading_is_no_belief(make_item: MakeItem, reading: str | None, why: 
 def test_sounds_are_read_with_the_users_words_in_the_order_of_the_items(make_item: MakeItem) -> None:
     opinion = _opinion({"x": "tuo tablits", "y": "two drops"})
     items = [make_item("y", "two drops"), make_item("x", "too tablets", also=("two tablets",))]
-    proposals = opinion.propose(items)
+    proposals = list(opinion.propose(items))
     assert [(p.id, p.text) for p in proposals] == [("y", "two drops"), ("x", "two tablets")]
 
 
 def test_nothing_asked_is_nothing_answered() -> None:
-    assert _opinion({}).propose([]) == []
+    assert list(_opinion({}).propose([])) == []
 
 
 def test_without_words_there_is_no_second_opinion_and_the_error_says_what_to_do(make_item: MakeItem) -> None:
@@ -108,7 +108,7 @@ def _opinion(
     def sound(utterance_id: str) -> Samples:
         return np.array([ord(letter) for letter in sounds[utterance_id]], np.float32)
 
-    return SecondOpinion(listen, sound, baseline_alternatives, texts, params, ears)
+    return SecondOpinion(listen, sound, baseline_alternatives, texts, params, ears, "reader")
 
 
 def _emissions(letters: str) -> CtcEmissions:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attune.corrections import Correction
 from attune.correctors.protocol import Item
 from attune.dataset import Samples, write_corpus
 from attune.dataset import encode_flac as encoded
@@ -90,8 +91,14 @@ def test_a_reader_that_is_no_ctc_model_is_refused(configure: Configure, tmp_path
 
 def test_no_model_is_opened_where_people_transcribed_everything(configure: Configure, tmp_path: Path) -> None:
     known = _utterance("0" * 16, "ab")
-    corrector = correction.open_corrector(configure(), [known], tmp_path / "nowhere", WorkCache(tmp_path / "cache"))
-    assert corrector.name == "references"
+    workshop = correction.Workshop(configure(), [known], tmp_path / "nowhere", WorkCache(tmp_path / "cache"))
+    assert workshop.corrector({}).name == "references"
+
+
+def test_no_model_is_opened_where_a_person_judged_the_rest(configure: Configure, tmp_path: Path) -> None:
+    workshop = correction.Workshop(configure(), [_utterance("1" * 16, None)], tmp_path, WorkCache(tmp_path / "cache"))
+    judged = {"1" * 16: Correction("1" * 16, "discarded", None, "x:1")}
+    assert workshop.corrector(judged).name == "references"
 
 
 def test_a_glossary_gives_words(configure: Configure, tmp_path: Path) -> None:
@@ -116,8 +123,10 @@ def _proposed(params: Params, folder: Path, heard: str, reference: str | None = 
     flac = {u.id: encoded(np.zeros(1600, np.float32)) for u in (wanted, known)}
     (folder / "prepared").mkdir(exist_ok=True)
     write_corpus(folder / "prepared", [wanted, known], flac, [])
-    corrector = correction.open_corrector(params, [wanted, known], folder / "prepared", WorkCache(folder / "cache"))
-    (proposal,) = corrector.propose([Item(wanted, Hypothesis(wanted.id, heard, 0.5, (), (Alternative(heard, 0.0),)))])
+    workshop = correction.Workshop(params, [wanted, known], folder / "prepared", WorkCache(folder / "cache"))
+    (proposal,) = workshop.corrector({}).propose(
+        [Item(wanted, Hypothesis(wanted.id, heard, 0.5, (), (Alternative(heard, 0.0),)))]
+    )
     return proposal.text
 
 
