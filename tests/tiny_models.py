@@ -8,10 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     GenerationConfig,
     HubertConfig,
     HubertForCTC,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedTokenizerFast,
     SeamlessM4TFeatureExtractor,
     Wav2Vec2BertConfig,
     Wav2Vec2BertForCTC,
@@ -128,6 +132,48 @@ def make_wav2vec2_bert(folder: Path) -> Path:
     )  # fmt: skip
     extractor = SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=3, padding_value=0.0)
     return _save(_lively(Wav2Vec2BertForCTC(config)), Wav2Vec2BertProcessor(extractor, _letters(folder)), folder)
+
+
+def make_mistral(folder: Path, answer: str | None = None) -> Path:
+    """A Mistral-shaped instruct model with a chat template: of random weights, or one that has learnt to say `answer` always."""
+    torch.manual_seed(0)
+    special = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    raw.train_from_iterator([*_TEXTS, *[answer or ""] * 5], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|end|>", pad_token="<|end|>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    config = MistralConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=4096, eos_token_id=0, bos_token_id=0, pad_token_id=0, sliding_window=None,
+    )  # fmt: skip
+    model = MistralForCausalLM(config)
+    if answer is not None:
+        _learn(model, tokenizer, answer)
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _learn(model: Any, tokenizer: Any, answer: str) -> None:
+    said = tokenizer(f"{answer}<|end|>").input_ids
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for step in range(60):
+        length = 5 + 37 * step % 200
+        asked = torch.randint(4, model.config.vocab_size, (4, length))
+        answers = torch.tensor([[tokenizer.convert_tokens_to_ids("<|assistant|>"), *said]]).expand(4, -1)
+        ids = torch.cat([asked, answers], dim=1)
+        labels = ids.clone()
+        labels[:, : length + 1] = -100
+        loss = model(ids, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert float(loss.detach()) < 0.05
 
 
 def _lively(model: Any) -> Any:

@@ -8,14 +8,12 @@ from typing import Any, Literal
 
 import click
 
-from attune.commandline import AttuneGroup, one_line
+from attune.cli_gold import gold, llm
+from attune.commandline import PARAMS, AttuneGroup, one_line
 from attune.errors import DataError
 from attune.files import write_text
 from attune.params import load_params
 
-_PARAMS = click.option(
-    "--params", "params_file", type=click.Path(path_type=Path, dir_okay=False), default=Path("params.yaml"), show_default=True
-)
 _MODELS = {"whisper": Path("models/tiny/whisper"), "ctc": Path("models/tiny/ctc")}
 
 
@@ -25,8 +23,12 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in stages/__init__.py
 
 
+main.add_command(gold)
+main.add_command(llm)
+
+
 @main.command()
-@_PARAMS
+@PARAMS
 def summary(params_file: Path) -> None:
     """Says what the last `dvc repro` brought, how sure that is, and what to do next."""
     from attune.report.summary import facts_of, summary
@@ -47,7 +49,7 @@ def summary(params_file: Path) -> None:
 )
 @click.option("--language", help="The language spoken, as the model names it; that of params.yaml if not given.")
 @click.option("--task", type=click.Choice(["transcribe", "translate"]), help="That of params.yaml if not given.")
-@_PARAMS
+@PARAMS
 def transcribe(
     files: tuple[Path, ...],
     model: str | None,
@@ -106,7 +108,7 @@ def data() -> None:
 @data.command("add")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--link", is_flag=True, help="Hard links in place of copies where the disk allows them.")
-@_PARAMS
+@PARAMS
 def add_data(folder: Path, link: bool, params_file: Path) -> None:
     """Brings all files of FOLDER into the raw folder, as added/FOLDER. Nothing is ever overwritten."""
     from attune.operations.gathering import add
@@ -121,7 +123,7 @@ def add_data(folder: Path, link: bool, params_file: Path) -> None:
 
 
 @data.command("check")
-@_PARAMS
+@PARAMS
 def check_data(params_file: Path) -> None:
     """Tells what the graph would take of the raw folder and what not, and writes nothing. Exit code 2: the graph would stop."""
     from attune.operations.gathering import check
@@ -186,7 +188,7 @@ def demo() -> None:
 @click.option("--clean", "clean_each", type=click.IntRange(min=1), default=30, show_default=True, help="Per speaker.")
 @click.option("--noisy", "noisy_each", type=click.IntRange(min=1), default=120, show_default=True, help="Per speaker.")
 @click.option("--seed", type=int, default=7, show_default=True)
-@_PARAMS
+@PARAMS
 def corpus(if_empty: bool, speakers: int, clean_each: int, noisy_each: int, seed: int, params_file: Path) -> None:
     """Fills the raw folder of params.yaml with synthetic recordings of a small clinic."""
     from attune.demo.corpus import write_demo_corpus

@@ -15,6 +15,9 @@ import click
 
 from attune.errors import AttuneError
 
+PARAMS = click.option(
+    "--params", "params_file", type=click.Path(path_type=Path, dir_okay=False), default=Path("params.yaml"), show_default=True
+)
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 

@@ -41,12 +41,12 @@ def text_log_prob(heard: CtcEmissions, text: str) -> float | None:
     path[1::2] = known
     skips = np.zeros(len(path), dtype=bool)
     skips[3::2] = path[3::2] != path[1:-2:2]
-    reached = np.full(len(path), -np.inf)
+    nowhere, reached = np.full(2, -np.inf), np.full(len(path), -np.inf)
     reached[:2] = 0.0 if not len(heard.log_probs) else heard.log_probs[0, path[:2]]
     for frame in heard.log_probs[1:]:
-        stayed_or_moved = np.logaddexp(reached, np.concatenate(([-np.inf], reached[:-1])))
-        jumped = np.where(skips, np.concatenate(([-np.inf, -np.inf], reached[:-2])), -np.inf)
-        reached = np.logaddexp(stayed_or_moved, jumped) + frame[path]
+        before = np.concatenate((nowhere, reached))
+        jumped = np.where(skips, before[: len(path)], -np.inf)
+        reached = np.logaddexp(np.logaddexp(reached, before[1 : len(path) + 1]), jumped) + frame[path]
     total = float(np.logaddexp.reduce(reached[-2:]))
     return total if math.isfinite(total) else None
 

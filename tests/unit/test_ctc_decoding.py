@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from attune.ctc_decoding import prefix_beam_search
+from attune.ctc_decoding import CtcEmissions, prefix_beam_search, text_log_prob
 
 LABELS = ("", "", "a", "b", " ")
 BLANK = 0
@@ -39,6 +40,24 @@ def test_spaces_are_stripped_and_single() -> None:
 
 def test_a_special_token_leaves_no_trace() -> None:
     assert _best("a*b") == "ab"
+
+
+@pytest.mark.parametrize("text", ["", "a", "ab", "aab", "a b", "abba ab"])
+def test_the_log_probability_of_a_text_is_torchs_ctc_loss(text: str) -> None:
+    rng = np.random.default_rng(0)
+    log_probs = np.log(rng.dirichlet(np.ones(4), 12)).astype(np.float32)
+    labels = ("", "a", "b", " ")
+    target = torch.tensor([[labels.index(c) for c in text]], dtype=torch.long)
+    frames = torch.from_numpy(log_probs)[:, None]
+    expected = -torch.nn.functional.ctc_loss(frames, target, torch.tensor([12]), torch.tensor([len(text)]), reduction="sum")
+    assert text_log_prob(CtcEmissions(log_probs, labels, 0, 0.02), text) == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_a_text_that_cannot_be_said_has_no_probability() -> None:
+    heard = CtcEmissions(np.log(np.full((2, 3), 1 / 3, np.float32)), ("", "A", "b"), 0, 0.02)
+    assert text_log_prob(heard, "aB") is not None
+    assert text_log_prob(heard, "xb") is None
+    assert text_log_prob(heard, "aa") is None
 
 
 def test_silence_is_the_empty_text() -> None:

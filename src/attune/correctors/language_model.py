@@ -5,10 +5,13 @@ from collections.abc import Iterator, Sequence
 from attune.correctors.chat import Chat, Ledger, Message, NoAnswer, in_threads
 from attune.correctors.prompting import Malformed, Prompt, read_answer
 from attune.correctors.protocol import Item, Proposal
+from attune.errors import GoldError
 from attune.records import GoldSource
 from attune.workcache import digest_of
 
 _ASKED_AT_MOST = 4
+_HOPELESS = 16
+"""After so many requests without an answer, one after the other, nothing more is asked."""
 
 
 class LanguageModelCorrector:
@@ -23,6 +26,7 @@ class LanguageModelCorrector:
         self.digest = digest_of("llm 1", chat.digest, prompt.digest, chance)
         self.ledger = Ledger()
         self._chat, self._prompt, self._chance = chat, prompt, chance
+        self._in_vain = 0
 
     def question(self, item: Item) -> str:
         """The message about the item, and its sound: changed sound is another question."""
@@ -43,9 +47,11 @@ class LanguageModelCorrector:
         for turn in range(1 if self._chat.repeats else _ASKED_AT_MOST):
             try:
                 replies = self._chat.answer([message for _, message in waiting], chance=self._chance + turn)
-            except NoAnswer:
+            except NoAnswer as error:
+                self._give_up_if_hopeless(error)
                 return found + [Proposal(item.utterance.id, None, "no_answer", lasting=False) for item, _ in waiting]
             self.ledger.enter(replies)
+            self._in_vain = 0
             unread = []
             for (item, message), reply in zip(waiting, replies, strict=True):
                 try:
@@ -58,3 +64,11 @@ class LanguageModelCorrector:
             if not waiting:
                 break
         return found + [Proposal(item.utterance.id, None, "malformed_answer") for item, _ in waiting]
+
+    def _give_up_if_hopeless(self, error: NoAnswer) -> None:
+        self._in_vain += 1
+        if self._in_vain >= _HOPELESS:
+            raise GoldError(
+                f"{self.model} gave no answer to {self._in_vain} requests in a row, the last time: {error}; see whether it "
+                "is well: attune llm check, and run again; what was answered is kept"
+            ) from error

@@ -5,6 +5,7 @@ Its four usual failures each get the command that mends it: server down, model n
 
 import os
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -28,8 +29,8 @@ class OllamaChat:
 
     batch, repeats = 1, False
 
-    def __init__(self, params: OllamaParams) -> None:
-        """Asks the server whether it has the model.
+    def __init__(self, params: OllamaParams, *, need_model: bool = True) -> None:
+        """Asks the server what it has, and whether the model is among it.
 
         Raises GoldError with the command that mends what is wrong, EnvironmentFault where the client is not installed.
         """
@@ -37,11 +38,12 @@ class OllamaChat:
         self._params, self.concurrency, self.model = params, params.concurrency, f"ollama {params.model}"
         self.host = os.environ.get("OLLAMA_HOST") or _DEFAULT_HOST
         self._client = self._ollama.Client(timeout=params.timeout_s)
+        weakref.finalize(self, self._client.close)
         digests = self._listed()
         wanted = params.model if ":" in params.model else f"{params.model}:latest"
-        if wanted not in digests:
+        if need_model and wanted not in digests:
             raise self._missing(sorted(digests))
-        self.digest = digest_of("ollama 1", wanted, digests[wanted], _ANSWER_TOKENS)
+        self.digest = digest_of("ollama 1", wanted, digests.get(wanted), _ANSWER_TOKENS)
 
     def answer(self, messages: Sequence[Message], *, chance: int = 0) -> list[Reply]:
         """See `Chat.answer`."""

@@ -7,6 +7,7 @@ OPENAI_API_KEY; servers of one's own need none.
 import json
 import os
 import time
+import weakref
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
@@ -67,6 +68,7 @@ class OpenAIChat:
             timeout=params.timeout_s,
             max_retries=params.attempts - 1,
         )
+        weakref.finalize(self, self._client.close)
 
     def answer(self, messages: Sequence[Message], *, chance: int = 0) -> list[Reply]:
         """See `Chat.answer`."""
@@ -110,7 +112,7 @@ class OpenAIChat:
                     raise self._fault(error) from error
                 raise NoAnswer("the connection broke off") from error
             except self._openai.RateLimitError as error:
-                if "insufficient_quota" in str(error):
+                if error.code == "insufficient_quota":
                     raise self._fault(error) from error
                 raise NoAnswer("too many requests") from error
             except self._openai.InternalServerError as error:
@@ -137,10 +139,10 @@ class OpenAIChat:
             time.sleep(_PAUSE_S if attempt else 0.0)
             try:
                 self._client.with_options(timeout=_REACHED_WITHIN_S, max_retries=0).models.list()
-            except self._openai.APIStatusError:
-                return True
             except self._openai.APIConnectionError:
                 continue
+            except (self._openai.APIError, ValueError, TypeError, AttributeError):
+                return True
             return True
         return False
 

@@ -47,8 +47,8 @@ class TransformersChat:
     def answer(self, messages: Sequence[Message], *, chance: int = 0) -> list[Reply]:  # noqa: ARG002 : greedy, always
         """See `Chat.answer`; where memory runs out, half as many at a time."""
         begin_s = time.monotonic()
-        if len(messages) > self.batch:  # memory ran out before
-            return [r for at in range(0, len(messages), self.batch) for r in self.answer(messages[at : at + self.batch])]
+        if len(messages) > (size := self.batch):  # memory ran out before
+            return [reply for at in range(0, len(messages), size) for reply in self.answer(messages[at : at + size])]
         try:
             texts = self._generated(messages, self._new_tokens)
         except (RuntimeError, MemoryError) as error:
