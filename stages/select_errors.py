@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from attune.dataset import UTTERANCES, read_utterances
-from attune.files import read_jsonl, whole_folder, write_json, write_jsonl
+from attune.files import read_jsonl, whole_folder, write_csv, write_json, write_jsonl
 from attune.lineage import check_lineage, record_lineage
 from attune.params import load_params
 from attune.records import Gold, Hypothesis
-from attune.selection import metrics, select
+from attune.selection import metrics, plot_rows, select
 from stages._run import FILE, FOLDER, stage
 
 
@@ -18,9 +18,10 @@ from stages._run import FILE, FOLDER, stage
 @click.option("--baseline", type=FOLDER, required=True)
 @click.option("--gold", type=FOLDER, required=True)
 @click.option("--selected", type=FOLDER, required=True)
+@click.option("--plot", type=FILE, required=True)
 @click.option("--metrics", "metrics_file", type=FILE, required=True)
 @click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
-def main(prepared: Path, baseline: Path, gold: Path, selected: Path, metrics_file: Path, params_file: Path) -> None:
+def main(prepared: Path, baseline: Path, gold: Path, selected: Path, plot: Path, metrics_file: Path, params_file: Path) -> None:
     """Writes train.jsonl, validation.jsonl, dropped.jsonl and confusions.jsonl, and the figures."""
     params = load_params(params_file)
     hypotheses = baseline / "hypotheses.jsonl"
@@ -33,6 +34,7 @@ def main(prepared: Path, baseline: Path, gold: Path, selected: Path, metrics_fil
         write_jsonl(folder / "validation.jsonl", [s for s in report.selections if s.split == "validation"])
         write_jsonl(folder / "dropped.jsonl", report.dropped)
         write_jsonl(folder / "confusions.jsonl", report.confusions)
+    write_csv(plot, ("confusion", "count"), plot_rows(report))
     write_json(metrics_file, metrics(report))
     errors, replayed, validation = (report.count(role) for role in ("error", "replay", "validation"))
     nothing = " No errors were found: the base model will be the result." if report.nothing_to_train else ""

@@ -224,10 +224,20 @@ class GoldParams(_Section):
 
 
 class SelectionParams(_Section):
+    min_error_rate: Annotated[float, Field(ge=0)]
     max_error_rate: Annotated[float, Field(gt=0)]
-    replay_share: Annotated[float, Field(ge=0, le=5)]
+    order: Literal["hardest", "balanced"]
+    balance_by: Literal["condition", "speaker", "word"]
     max_errors: Positive | None
+    few_shot_hours: Annotated[float, Field(gt=0)] | None
+    replay_share: Annotated[float, Field(ge=0, le=5)]
     seed: int
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.min_error_rate >= self.max_error_rate:
+            raise ValueError(f"min_error_rate ({self.min_error_rate:g}) must be below max_error_rate ({self.max_error_rate:g})")
+        return self
 
 
 class LoraParams(_Section):

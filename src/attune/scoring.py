@@ -7,13 +7,15 @@ the same words is `text.normalize`'s decision. Intervals around these numbers ar
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
 
 import jiwer
 from rapidfuzz.distance import Levenshtein
 
 from attune.records import Edit, ErrorCounts, Score
 from attune.text import normalize
+
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,17 @@ class Confusion:
     reference: str
     hypothesis: str
     count: int
+    examples: tuple["Example", ...] = ()
+    """The first few utterances in which it happened."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """An utterance with both of its texts."""
+
+    id: str
+    reference: str
+    hypothesis: str
 
 
 def score(utterance_id: str, reference: str, hypothesis: str) -> Score:
@@ -90,9 +103,19 @@ def edits(heard: str, gold: str) -> tuple[Edit, ...]:
 
 def confusions(scores: Iterable[Score]) -> list[Confusion]:
     """Every pair of words that was mistaken for each other, commonest first, then alphabetical."""
-    counts = Counter(chain.from_iterable(map(_substituted, scores)))
+    counts, examples = Counter[tuple[str, str]](), dict[tuple[str, str], dict[str, Example]]()
+    for each in scores:
+        for pair in _substituted(each):
+            counts[pair] += 1
+            examples.setdefault(pair, {}).setdefault(each.id, Example(each.id, each.reference, each.hypothesis))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [Confusion(spoken, heard, count) for (spoken, heard), count in ordered]
+    return [Confusion(*pair, count, tuple(islice(examples[pair].values(), _EXAMPLES))) for pair, count in ordered]
+
+
+def misheard_words(scored: Score) -> set[str]:
+    """The normalised words of the reference that the hypothesis has not, or has otherwise."""
+    kept, spoken = kept_words(scored.reference, scored.hypothesis), normalize(scored.reference).split()
+    return {word for place, word in enumerate(spoken) if place not in kept}
 
 
 def _counts(aligned: jiwer.WordOutput | jiwer.CharacterOutput) -> ErrorCounts:

@@ -7,14 +7,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from attune.errors import LeakageError
 from attune.params import SelectionParams
 from attune.records import Gold, Hypothesis, Score, Selection, SelectionRole, Split, Utterance
-from attune.scoring import Confusion, confusions, score
+from attune.scoring import Confusion, confusions, misheard_words, score
 from attune.text import normalize
 
 _NAMED_IN_ERRORS = 5
+_HOUR_S = 3600
+_PLOTTED = 25
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,8 @@ class Dropped:
     id: str
     split: Split
     reason: str
-    """A short fixed word to count by: no_gold, quarantined, empty_text, no_hypothesis, above_max_error_rate,
-    over_max_errors, not_replayed or no_human_text."""
+    """A short fixed word to count by: no_gold, quarantined, empty_text, no_hypothesis, below_min_error_rate,
+    above_max_error_rate, over_max_errors, over_few_shot_hours, not_replayed or no_human_text."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def select(
     weighed = [_weigh(u, gold_of.get(u.id), heard.get(u.id)) for u in utterances if u.split != "test"]
     usable = [each for each in weighed if isinstance(each, _Candidate)]
     unusable = [each for each in weighed if isinstance(each, Dropped)]
-    validation = [each for each in usable if each.utterance.split == "validation"]
+    heard_of = [each for each in usable if each.utterance.split == "validation"]
+    validation = [each for each in heard_of if each.error_rate <= params.max_error_rate]
+    doubted = [each.dropped("above_max_error_rate") for each in heard_of if each.error_rate > params.max_error_rate]
     trained, replayed, left_out = _choose([c for c in usable if c.utterance.split == "train"], params)
     report = SelectionReport(
         selections=(
@@ -67,7 +72,7 @@ def select(
             *(candidate.chosen_as("replay") for candidate in replayed),
             *(candidate.chosen_as("validation") for candidate in validation),
         ),
-        dropped=(*unusable, *left_out),
+        dropped=(*unusable, *left_out, *doubted),
         confusions=tuple(confusions(candidate.score for candidate in trained)),
     )
     _refuse_leakage(report.selections, utterances)
@@ -87,6 +92,11 @@ def metrics(report: SelectionReport) -> dict[str, int | Mapping[str, int]]:
     }
 
 
+def plot_rows(report: SelectionReport) -> list[dict[str, str | int]]:
+    """Rows of a plot: the commonest confusions, and how often they happened."""
+    return [{"confusion": f"{c.reference} → {c.hypothesis}", "count": c.count} for c in report.confusions[:_PLOTTED]]
+
+
 @dataclass(frozen=True)
 class _Candidate:
     utterance: Utterance
@@ -97,6 +107,9 @@ class _Candidate:
     @property
     def error_rate(self) -> float:
         return self.score.words.rate
+
+    def dropped(self, reason: str) -> Dropped:
+        return Dropped(self.utterance.id, self.utterance.split, reason)
 
     def chosen_as(self, role: SelectionRole) -> Selection:
         return Selection(self.utterance.id, self.utterance.split, role, self.text, self.gold.source, self.error_rate)
@@ -124,17 +137,52 @@ def _weigh(utterance: Utterance, gold: Gold | None, heard: str | None) -> _Candi
 def _choose(candidates: list[_Candidate], params: SelectionParams) -> tuple[list[_Candidate], list[_Candidate], list[Dropped]]:
     """Errors to train, correct ones to replay, and the rest with its reasons."""
     hardest = sorted((c for c in candidates if c.score.words.errors), key=lambda c: (-c.error_rate, c.utterance.id))
-    believed = [c for c in hardest if c.error_rate <= params.max_error_rate]
-    trained = believed[: params.max_errors]
+    believed = [c for c in hardest if params.min_error_rate < c.error_rate <= params.max_error_rate]
+    ordered = _in_turns(believed, params) if params.order == "balanced" else believed
+    capped = ordered[: params.max_errors]
+    trained = _within(capped, params.few_shot_hours)
     correct = sorted((c for c in candidates if not c.score.words.errors), key=lambda c: _draw(c.utterance.id, params.seed))
     wanted = round(params.replay_share * len(trained))
     rest = {
+        "below_min_error_rate": [c for c in hardest if c.error_rate <= params.min_error_rate],
         "above_max_error_rate": [c for c in hardest if c.error_rate > params.max_error_rate],
-        "over_max_errors": believed[len(trained) :],
+        "over_max_errors": ordered[len(capped) :],
+        "over_few_shot_hours": capped[len(trained) :],
         "not_replayed": correct[wanted:],
     }
-    left_out = [Dropped(c.utterance.id, c.utterance.split, reason) for reason, group in rest.items() for c in group]
+    left_out = [c.dropped(reason) for reason, group in rest.items() for c in group]
     return trained, correct[:wanted], left_out
+
+
+def _in_turns(hardest: list[_Candidate], params: SelectionParams) -> list[_Candidate]:
+    """One of each group, its hardest first, then the next of each; groups that have run out are passed over."""
+    group_of = _groups(hardest, params)
+    turn = Counter[str]()
+    turns = []
+    for candidate in hardest:
+        group = group_of[candidate.utterance.id]
+        turns.append((turn[group], group, candidate))
+        turn[group] += 1
+    return [candidate for _, _, candidate in sorted(turns, key=lambda each: each[:2])]
+
+
+def _groups(candidates: list[_Candidate], params: SelectionParams) -> dict[str, str]:
+    """The group of each candidate, by utterance id."""
+    if params.balance_by == "condition":
+        return {c.utterance.id: c.utterance.condition for c in candidates}
+    if params.balance_by == "speaker":
+        return {c.utterance.id: c.utterance.speaker for c in candidates}
+    misheard = {c.utterance.id: misheard_words(c.score) for c in candidates}
+    counts = Counter(word for some in misheard.values() for word in some)
+    return {name: min(some, key=lambda word: (counts[word], word), default="") for name, some in misheard.items()}
+
+
+def _within(candidates: list[_Candidate], hours: float | None) -> list[_Candidate]:
+    """The first of them that together last no longer than that."""
+    if hours is None:
+        return candidates
+    ends_s = accumulate(c.utterance.duration_s for c in candidates)
+    return [c for c, end_s in zip(candidates, ends_s, strict=True) if end_s <= hours * _HOUR_S]
 
 
 def _draw(utterance_id: str, seed: int) -> bytes:

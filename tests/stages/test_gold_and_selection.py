@@ -24,7 +24,9 @@ def run_gold(folder: Path) -> Result:
 
 
 def run_selection(folder: Path) -> Result:
-    return _run("select_errors", folder, "prepared", "baseline", "gold", "selected", metrics="s.json", params="params.yaml")
+    return _run(
+        "select_errors", folder, "prepared", "baseline", "gold", "selected", plot="p.csv", metrics="s.json", params="params.yaml"
+    )
 
 
 @pytest.fixture
@@ -67,6 +69,30 @@ def test_human_text_becomes_gold_and_the_misheard_is_selected_with_nothing_of_th
     assert validated.id == f"{3:016x}"
     confusion = json.loads((folder / "selected" / "confusions.jsonl").read_text())
     assert (confusion["reference"], confusion["hypothesis"]) == ("please", "peas")
+    assert confusion["examples"] == [{"id": f"{0:016x}", "reference": "say 0 please", "hypothesis": "say 0 peas"}]
+    assert (folder / "p.csv").read_text() == "confusion,count\nplease → peas,1\n"
+
+
+def test_what_a_person_decided_is_gold_and_what_one_discarded_is_not_trained_on(folder: Path) -> None:
+    ids = [f"{n:016x}" for n in range(5)]
+    decided = [{"id": ids[2], "text": "say it please"}, {"id": ids[0], "status": "discarded"}, {"id": "f" * 16, "text": "void"}]
+    (folder / "corrections").mkdir()
+    (folder / "corrections" / "may.jsonl").write_text("\n".join(map(json.dumps, decided)))
+    params = (
+        (folder / "params.yaml").read_text().replace("corrections: data/corrections", f"corrections: {folder / 'corrections'}")
+    )
+    (folder / "params.yaml").write_text(params)
+    result = run_gold(folder)
+    assert result.exit_code == 0, result.stderr
+    assert "1 corrections are of sound that is no more" in result.stdout
+    golds = {gold.id: gold for gold in read_jsonl(folder / "gold" / "gold.jsonl", Gold)}
+    assert (golds[ids[2]].text, golds[ids[2]].source, golds[ids[2]].why) == ("say it please", "human", "edited")
+    assert (golds[ids[0]].text, golds[ids[0]].why) == (None, "discarded")
+    assert (folder / "gold" / "review.jsonl").read_text() == ""
+    told = json.loads((folder / "g.json").read_text())
+    assert (told["corrected_by_people"], told["void_corrections"]) == (2, 1)
+    assert run_selection(folder).exit_code == 0
+    assert [s.id for s in read_jsonl(folder / "selected" / "train.jsonl", Selection)] == [ids[2]]
 
 
 def test_the_same_inputs_give_the_same_bytes(folder: Path) -> None:

@@ -8,11 +8,20 @@ import pytest
 
 from attune.errors import LeakageError
 from attune.params import SelectionParams
-from attune.records import Gold, GoldSource, Hypothesis, Selection, Split, Utterance
-from attune.scoring import Confusion
-from attune.selection import SelectionReport, metrics, select
+from attune.records import Condition, Gold, GoldSource, Hypothesis, Selection, Split, Utterance
+from attune.scoring import Confusion, Example
+from attune.selection import SelectionReport, metrics, plot_rows, select
 
-_PARAMS = SelectionParams(max_error_rate=1.5, replay_share=0.5, max_errors=None, seed=42)
+_PARAMS = SelectionParams(
+    min_error_rate=0.0,
+    max_error_rate=1.5,
+    order="hardest",
+    balance_by="condition",
+    max_errors=None,
+    few_shot_hours=None,
+    replay_share=0.5,
+    seed=42,
+)
 
 
 @dataclasses.dataclass
@@ -32,10 +41,11 @@ class _Corpus:
         split: Split = "train",
         source: GoldSource = "second_opinion",
         speaker: str | None = None,
+        condition: Condition = "clean",
     ) -> "_Corpus":
         digest = hashlib.sha256(name.encode()).hexdigest()
         self.utterances.append(
-            Utterance(name, digest, f"{name}.wav", speaker or f"{split}-voice", "clean", split, 2.0, 20.0, None)
+            Utterance(name, digest, f"{name}.wav", speaker or f"{split}-voice", condition, split, 2.0, 20.0, None)
         )
         self.golds.append(Gold(name, gold, source, "as the test says"))
         if heard is not None:
@@ -219,7 +229,54 @@ def test_confusions_tell_which_words_the_chosen_errors_mistake() -> None:
         .add("far", "yes", "a b c d")
         .select()
     )
-    assert report.confusions == (Confusion("nurse", "purse", 2),)
+    examples = (Example("1", "the nurse", "the purse"), Example("2", "a nurse came", "a purse came"))
+    assert report.confusions == (Confusion("nurse", "purse", 2, examples),)
+    assert plot_rows(report) == [{"confusion": "nurse → purse", "count": 2}]
+
+
+def test_slight_errors_can_be_left_out_too() -> None:
+    corpus = _Corpus().add("slight", "a b c d e", "a b c d x").add("half", "a b", "a x")
+    report = corpus.select(min_error_rate=0.2)
+    assert _ids(report, "error") == ["half"]
+    assert _reasons(report) == {"slight": "below_min_error_rate"}
+
+
+def test_validation_keeps_right_and_wrong_ones_but_no_probably_wrong_labels() -> None:
+    corpus = _Corpus()
+    for name, gold, heard in (("right", "yes", "yes"), ("wrong", "yes", "no"), ("label", "yes", "a b c")):
+        corpus.add(name, gold, heard, split="validation", source="human")
+    report = corpus.select()
+    assert _ids(report, "validation") == ["right", "wrong"]
+    assert _reasons(report) == {"label": "above_max_error_rate"}
+
+
+def test_balanced_order_takes_from_each_group_in_turn_its_hardest_first() -> None:
+    corpus = _Corpus().add("clean", "a b c d e f", "a b c d e x", speaker="ben")
+    for name, heard in (("noisy2", "x x c d e f"), ("noisy3", "x x x d e f"), ("noisy4", "x x x x e f")):
+        corpus.add(name, "a b c d e f", heard, condition="noisy", speaker="anna")
+    for by in ("condition", "speaker"):
+        report = corpus.select(order="balanced", balance_by=by, max_errors=3)
+        assert sorted(_ids(report, "error")) == ["clean", "noisy3", "noisy4"]
+        assert _reasons(report) == {"noisy2": "over_max_errors"}
+    assert _ids(corpus.select(max_errors=3), "error") == ["noisy4", "noisy3", "noisy2"]
+
+
+def test_balancing_by_word_gives_rare_words_their_share() -> None:
+    corpus = _Corpus()
+    for n in range(5):
+        corpus.add(f"common{n}", "the nurse", "a purse")
+    corpus.add("rare", "take the metformin now", "take the met forming now").add("inserted", "yes", "yes yes")
+    report = corpus.select(order="balanced", balance_by="word", max_errors=3)
+    assert set(_ids(report, "error")) >= {"rare", "inserted"}
+
+
+def test_few_shot_takes_the_hardest_up_to_so_many_hours() -> None:
+    corpus = _Corpus()
+    for n in range(10):
+        corpus.add(f"{n}", "a b c d e f g h i j", " ".join("x" * (n + 1) + "bcdefghij"[n:]))
+    report = corpus.select(few_shot_hours=7.0 / 3600)
+    assert len(_ids(report, "error")) == 3
+    assert list(_reasons(report).values()).count("over_few_shot_hours") == 7
 
 
 def test_metrics_count_what_was_chosen_and_dropped() -> None:
