@@ -1,12 +1,14 @@
 """An instruct model in this process, by transformers: messages in left-padded batches of like length, greedy.
 
-Left-padded batches say exactly what single messages say. A single one is decoded with prompt lookup (Saxena, 2023), as a
-correction mostly copies what it corrects.
+Left-padded batches say what single messages say. The instructions, with which all messages begin, are read once. A single message
+is decoded with prompt lookup (Saxena, 2023), as a correction mostly copies what it corrects.
 """
 
+import copy
 import logging
 import time
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -22,7 +24,8 @@ from attune.workcache import digest_of
 _LOG = logging.getLogger(__name__)
 _FAST_TOKENS, _TOKENS = 128, 512
 _LOOKED_UP = 10
-_WARM_UP, _WARM_UP_TOKENS = "Good morning, how are you today?", 24
+_WARM_UP, _TRIED_TOKENS = "Good morning.", 24
+_WORTH_KEEPING = 32
 
 
 class TransformersChat:
@@ -41,7 +44,10 @@ class TransformersChat:
         self.model, self.batch, self._device = f"transformers {params.model}", params.batch_size, device
         self._tokenizer, self._model = _loaded(folder, params.model, device, dtype, four_bit)
         self.digest = digest_of("transformers 1", files_digest(folder), four_bit, dtype, self._new_tokens)
-        self._cache = self._quicker_cache() if params.kv_cache == "auto" else params.kv_cache
+        self._cache: str | None = None if params.kv_cache == "auto" else params.kv_cache
+        self._beginning: list[int] = []
+        self._beginning_states: Any = None
+        self.answer([Message("Answer briefly.", _WARM_UP)])
 
     @torch.inference_mode()
     def answer(self, messages: Sequence[Message], *, chance: int = 0) -> list[Reply]:  # noqa: ARG002 : greedy, always
@@ -68,19 +74,41 @@ class TransformersChat:
         return [Reply(text, tokens_in, tokens_out, seconds) for text, tokens_in, tokens_out in texts]
 
     def _generated(self, messages: Sequence[Message], new_tokens: int, cache: str | None = None) -> list[tuple[str, int, int]]:
-        prompts = [self._prompt(message) for message in messages]
-        inputs = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(self._device)
-        alone = len(messages) == 1
-        how: dict[str, Any] = (
-            {"prompt_lookup_num_tokens": _LOOKED_UP} if alone else {"cache_implementation": cache or self._cache}
-        )
+        """The answers, each with its count of tokens in and out."""
+        prompts: list[list[int]] = self._tokenizer(list(map(self._prompt, messages)), add_special_tokens=False).input_ids
+        if len(prompts) > 1 and cache is None and self._cache is None:
+            self._cache = self._quicker_cache(messages)
+        kind, pad = cache or self._cache, self._tokenizer.pad_token_id
+        shared = 0 if kind == "static" else self._share_beginning(prompts)
+        longest = max(map(len, prompts))
+        rows = [[*ids[:shared], *[pad] * (longest - len(ids)), *ids[shared:]] for ids in prompts]
+        masks = [[*[1] * shared, *[0] * (longest - len(ids)), *[1] * (len(ids) - shared)] for ids in prompts]
+        how: dict[str, Any] = {"prompt_lookup_num_tokens": _LOOKED_UP} if len(prompts) == 1 else {}
+        if kind == "static" and not how:
+            how = {"cache_implementation": "static"}
+        elif shared:
+            how["past_key_values"] = copy.deepcopy(self._beginning_states)
+            how["past_key_values"].batch_repeat_interleave(len(prompts))
         ids = self._model.generate(
-            **inputs, do_sample=False, max_new_tokens=new_tokens, pad_token_id=self._tokenizer.pad_token_id, **how
-        )
-        said = ids[:, inputs["input_ids"].shape[1] :]
+            input_ids=torch.tensor(rows, device=self._device), attention_mask=torch.tensor(masks, device=self._device),
+            do_sample=False, max_new_tokens=new_tokens, pad_token_id=pad, **how,
+        )  # fmt: skip
+        said = ids[:, longest:]
         texts = self._tokenizer.batch_decode(said, skip_special_tokens=True)
-        pad, lengths = self._tokenizer.pad_token_id, inputs["attention_mask"].sum(1).tolist()
-        return [(text, int(n), int((row != pad).sum())) for text, n, row in zip(texts, lengths, said, strict=True)]
+        return [(text, len(given), int((row != pad).sum())) for text, given, row in zip(texts, prompts, said, strict=True)]
+
+    def _share_beginning(self, prompts: list[list[int]]) -> int:
+        """How many tokens all prompts begin with, if the model's states for them are kept: the instructions are read once."""
+        known = self._beginning
+        if known and all(ids[: len(known)] == known and len(ids) > len(known) for ids in prompts):
+            return len(known)
+        columns = takewhile(lambda column: len(set(column)) == 1, zip(*prompts, strict=False))
+        alike = [column[0] for column in columns][: min(map(len, prompts)) - 1] if len(prompts) > 1 else []
+        if len(alike) < _WORTH_KEEPING:
+            return 0
+        states = self._model(torch.tensor([alike], device=self._device), use_cache=True).past_key_values
+        self._beginning, self._beginning_states = alike, states
+        return len(alike)
 
     def _prompt(self, message: Message) -> str:
         """In the model's own form; some know no system message, and get it before the question."""
@@ -93,16 +121,14 @@ class TransformersChat:
             whole = [{"role": "user", "content": f"{message.system}\n\n{message.user}"}]
             return str(self._tokenizer.apply_chat_template(whole, tokenize=False, add_generation_prompt=True))
 
-    def _quicker_cache(self) -> str:
-        """The kind of KV cache that takes less time on this device, each tried on a warm-up batch; a tie goes to `dynamic`."""
-        trial = [Message("Answer briefly.", _WARM_UP)] * max(2, min(self.batch, 8))
+    def _quicker_cache(self, trial: Sequence[Message]) -> str:
+        """The kind of KV cache that takes less time for a few tokens of these answers; where they differ little, `dynamic`."""
         seconds = {}
         for cache in ("dynamic", "static"):
-            with torch.inference_mode():
-                self._generated(trial, _WARM_UP_TOKENS, cache)
-                begin_s = time.monotonic()
-                self._generated(trial, _WARM_UP_TOKENS, cache)
-                seconds[cache] = time.monotonic() - begin_s
+            self._generated(trial, _TRIED_TOKENS, cache)  # compiled and warmed up
+            begin_s = time.monotonic()
+            self._generated(trial, _TRIED_TOKENS, cache)
+            seconds[cache] = time.monotonic() - begin_s
         chosen = "static" if seconds["static"] < 0.9 * seconds["dynamic"] else "dynamic"
         _LOG.info("%s with a %s cache: dynamic took %.2f s, static %.2f s.", self.model, chosen, *seconds.values())
         return chosen
