@@ -4,10 +4,13 @@ import json
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tiny_models
 import yaml
+from chat_server import ChatServer, serving
 from click.testing import CliRunner, Result
 
 from attune.dataset import UTTERANCES, encode_flac, write_corpus
@@ -93,6 +96,74 @@ def test_what_a_person_decided_is_gold_and_what_one_discarded_is_not_trained_on(
     assert (told["corrected_by_people"], told["void_corrections"]) == (2, 1)
     assert run_selection(folder).exit_code == 0
     assert [s.id for s in read_jsonl(folder / "selected" / "train.jsonl", Selection)] == [ids[2]]
+
+
+def _agreeing(question: dict[str, Any]) -> str:
+    return json.dumps({"id": question["id"], "unchanged": True})
+
+
+def _lying(question: dict[str, Any]) -> str:
+    return json.dumps({"id": question["id"], "text": "I'm sorry, but I cannot correct this."})
+
+
+@pytest.mark.parametrize("corrector", ["openai", "ollama", "transformers"])
+def test_each_language_model_makes_gold_and_is_not_asked_twice(
+    folder: Path, corrector: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(ChatServer(_agreeing)) as server:
+        _ask(folder, corrector, server, monkeypatch)
+        for calls in (1, 0):
+            assert run_gold(folder).exit_code == 0
+            timing = json.loads((folder / "t.json").read_text())
+            assert (timing["calls"], timing["answers_from_cache"]) == (calls, 1 - calls)
+            gold = {g.id: g for g in read_jsonl(folder / "gold" / "gold.jsonl", Gold)}[f"{2:016x}"]
+            assert (gold.text, gold.source) == ("say 2 peas", "unchanged")
+            assert str(gold.model).startswith(corrector)
+            assert "sound_distance" in gold.guards
+
+
+def test_what_a_language_model_invents_waits_for_review(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(ChatServer(_lying)) as server:
+        _ask(folder, "openai", server, monkeypatch)
+        assert run_gold(folder).exit_code == 0
+    assert json.loads((folder / "g.json").read_text())["quarantined"] == {"chatter": 1}
+    waiting = json.loads((folder / "gold" / "review.jsonl").read_text())
+    assert waiting["proposal"].startswith("I'm sorry")
+
+
+def test_the_base_model_listens_again_to_what_is_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fixing(question: dict[str, Any]) -> str:
+        return json.dumps({"id": question["id"], "text": "say 2 bees"})
+
+    with serving(ChatServer(fixing)) as server:
+        _ask(folder, "openai", server, monkeypatch)
+        result = run_gold(folder)
+    assert result.exit_code == 0, result.stderr
+    gold = {g.id: g for g in read_jsonl(folder / "gold" / "gold.jsonl", Gold)}[f"{2:016x}"]
+    heard = gold.guards[-1:] == ("acoustic_loss",) and gold.text == "say 2 bees"
+    assert heard or gold.why.startswith("acoustic_loss: ")
+
+
+def test_no_language_model_fails_closed_with_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _ask(folder, "ollama", ChatServer(_agreeing, address="http://127.0.0.1:9"), monkeypatch)
+    result = run_gold(folder)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "ollama serve" in result.stderr
+    assert not (folder / "gold").exists()
+
+
+def _ask(folder: Path, corrector: str, server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has params name the corrector, and that server or a tiny model for it."""
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    gold = params["llm_gold"]
+    gold["corrector"] = corrector
+    gold["openai"] |= {"base_url": f"{server.address}/v1", "model": "llama3.2:3b"}
+    monkeypatch.setenv("OLLAMA_HOST", server.address)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _s: None)
+    if corrector == "transformers":
+        model = tiny_models.make_mistral(folder / "mistral", json.dumps({"unchanged": True}))
+        gold["transformers"]["model"] = str(model)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
 def test_the_same_inputs_give_the_same_bytes(folder: Path) -> None:
