@@ -72,7 +72,8 @@ class Adversary:
     name, model, digest = "adversary", "adversary", "adversary-1"
     source: GoldSource = "llm"
 
-    def __init__(self, share: float, items: Sequence[Item]) -> None:
+    def __init__(self, share: float, items: Sequence[Item], seed: int) -> None:
+        self._seed = seed
         self._share, self._truths = share, [item.utterance.reference or "" for item in items]
         self.answers: dict[str, Asked] = {}
 
@@ -86,7 +87,7 @@ class Adversary:
             yield Proposal(item.utterance.id, answer.text, "answered")
 
     def _answer(self, item: Item) -> Asked:
-        rng = Random(hashlib.sha256(f"adversary:{item.utterance.id}".encode()).digest())
+        rng = Random(hashlib.sha256(f"adversary {self._seed}:{item.utterance.id}".encode()).digest())
         heard, truth = item.hypothesis.text, item.utterance.reference or ""
         mended = mend(item)
         if rng.random() < self._share:

@@ -34,6 +34,7 @@ from attune import guards
 from attune.correctors.blind_check import check_blind
 from attune.correctors.chat import Chat, Message
 from attune.correctors.gold import reason
+from attune.correctors.judging import claim_of
 from attune.correctors.language_model import LanguageModelCorrector
 from attune.correctors.memory import RememberedCorrector
 from attune.correctors.openai_chat import OpenAIChat
@@ -42,12 +43,13 @@ from attune.correctors.protocol import Item
 from attune.dataset import read_utterances
 from attune.files import read_jsonl
 from attune.operations.correction import Workshop, percentile
-from attune.params import InProcessParams, OpenAIParams, load_params
+from attune.params import GuardParams, InProcessParams, OpenAIParams, load_params
 from attune.records import Alternative, Hypothesis, Utterance
 from attune.workcache import WorkCache
 
 PROMPT = Prompt((ROOT / "data" / "prompts" / "correct.txt").read_text(encoding="utf-8"), "en", "a clinic", ("metformin",), 0.5)
 _HALLUCINATED_SHARE, _FAULTY_SHARE = 0.3, 0.2
+_SEEDS = 10
 _CONCURRENT, _LATENCY_S, _REQUESTS = 32, 0.5, 960
 
 
@@ -69,49 +71,48 @@ def main() -> None:
 
 
 def measure_guards(project: Path, cache: Path) -> None:
-    """An adversary on every utterance with a reference: what becomes of each kind of answer."""
+    """An adversary on every utterance with a reference, with several seeds: what becomes of each kind of answer."""
     os.chdir(project)
     params = load_params(ROOT / "params.yaml")
     heard = {h.id: h for h in read_jsonl(params.paths.baseline / "hypotheses.jsonl", Hypothesis)}
     items = [Item(u, heard[u.id]) for u in read_utterances(params.paths.prepared) if u.reference]
     workshop = Workshop(params, [item.utterance for item in items], params.paths.prepared, WorkCache(cache))
-    adversary = Adversary(_HALLUCINATED_SHARE, items)
-    proposals = {proposal.id: proposal for proposal in adversary.propose(items)}
-    golds = workshop.judge().judge(items, proposals, adversary)
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
-    for item in items:
-        gold = golds[item.utterance.id]
-        outcomes[adversary.answers[gold.id].kind][reason(gold) if gold.text is None else "believed"] += 1
+    alone: dict[str, Counter[bool]] = defaultdict(Counter)
+    for seed in range(_SEEDS):
+        adversary = Adversary(_HALLUCINATED_SHARE, items, seed)
+        proposals = {proposal.id: proposal for proposal in adversary.propose(items)}
+        golds = workshop.judge().judge(items, proposals, adversary)
+        for item in items:
+            gold, answer = golds[item.utterance.id], adversary.answers[item.utterance.id]
+            outcomes[answer.kind][reason(gold) if gold.text is None else "believed"] += 1
+            if gold.text is not None and answer.kind in HALLUCINATIONS:
+                print(
+                    f"believed: {answer.kind}: {item.hypothesis.text!r} -> {gold.text!r}, said was {item.utterance.reference!r}"
+                )
+            if answer.kind != "right":
+                for name in _refusals(item, answer.text, params.llm_gold.guards, workshop.glossary):
+                    alone[name][answer.kind == "good"] += 1
+        figures = asdict(check_blind(items, golds))
+        told = (f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
+        print(f"seed {seed}: {'; '.join(told)}")
     planted = sum((outcomes[kind] for kind in HALLUCINATIONS), Counter[str]())
-    print(f"{len(items)} requests, {planted.total()} of them hallucinated in {len(HALLUCINATIONS)} ways\n")
-    print("| answer | requests | believed | stopped first by |\n|---|---|---|---|")
+    good = outcomes["good"]
+    print("\n| answer | requests | believed | stopped first by |\n|---|---|---|---|")
     for kind in (*HALLUCINATIONS, "good", "right"):
         stopped = ", ".join(f"{name} {count}" for name, count in outcomes[kind].most_common() if name != "believed")
         print(f"| {kind} | {outcomes[kind].total()} | {outcomes[kind]['believed']} | {stopped} |")
-    _print_each_guard_alone(items, adversary, workshop.glossary)
-    good = outcomes["good"]
+    print("\n| guard alone | hallucinations stopped | good corrections refused |\n|---|---|---|")
+    for name in guards.GUARDS:
+        print(f"| {name} | {alone[name][False] / planted.total():.1%} | {alone[name][True] / good.total():.1%} |")
     print(f"\nhallucinations stopped: {1 - planted['believed'] / planted.total():.2%} of {planted.total()}")
     print(f"good corrections lost: {1 - good['believed'] / good.total():.2%} of {good.total()}")
-    figures = asdict(check_blind(items, golds))
-    print("; ".join(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()))
-    trained = {n: (i, golds[n].text) for n, i in ((i.utterance.id, i) for i in items) if golds[n].text is not None}
-    wrong = sum(adversary.answers[name].kind in HALLUCINATIONS for name in trained)
-    print(f"wrong by construction and believed: {wrong} of {len(trained)} believed texts")
 
 
-def _print_each_guard_alone(items: Sequence[Item], adversary: Adversary, glossary: Sequence[str]) -> None:
-    bounds = load_params(ROOT / "params.yaml").llm_gold.guards
-    print("\n| guard alone | hallucinations stopped | good corrections refused |\n|---|---|---|")
-    for name, guard in guards.GUARDS.items():
-        counts, totals = Counter[bool](), Counter[bool]()
-        for item in items:
-            answer = adversary.answers[item.utterance.id]
-            if answer.kind != "right":
-                alternatives = tuple(alternative.text for alternative in item.hypothesis.alternatives)
-                claim = guards.Claim(item.hypothesis.text, answer.text, alternatives, tuple(glossary))
-                totals[answer.kind == "good"] += 1
-                counts[answer.kind == "good"] += guard(claim, bounds) is not None
-        print(f"| {name} | {counts[False] / totals[False]:.1%} | {counts[True] / totals[True]:.1%} |")
+def _refusals(item: Item, text: str, bounds: GuardParams, glossary: Sequence[str]) -> list[str]:
+    """The guards that would refuse the text, each by itself."""
+    claim = claim_of(item.hypothesis, text, glossary, None, deaf=True)
+    return [name for name, guard in guards.GUARDS.items() if guard(claim, bounds) is not None]
 
 
 def measure_batching() -> None:

@@ -5,9 +5,11 @@ is null or false in params.yaml. A further guard is one more function in GUARDS.
 
 What language models do wrong when they correct transcripts, and so what is looked for: they talk (chatter), translate (script,
 language), go round in circles (repetition), tell more or less than was said (edit_ratio, length_ratio, sound), put in what
-sounds quite different (sound), make figures plausible (numbers), and swap rare terms for common words (glossary).
+sounds quite different (sound), make figures plausible (numbers), swap rare terms for common words (glossary), and find
+right what was misheard (unchanged_confidence).
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -23,6 +25,7 @@ from attune.text import compression_ratio, language_of, normalize, numbers, repe
 
 _SURE = 0.7
 """How sure the language of a proposal must be before it counts."""
+_LEAST = 1e-6
 _SMALL = 1
 """So many sounds may come or go anywhere: articles and endings."""
 _CHATTER = tuple(
@@ -53,10 +56,14 @@ class Claim:
     proposal: str
     alternatives: tuple[str, ...] = ()
     """What else the baseline may have heard."""
+    likely: tuple[str, ...] = ()
+    """Those of them that are nearly as likely as what it heard."""
     glossary: tuple[str, ...] = ()
     """Terms and names that the user's speakers use."""
     language: str | None = None
     """Code of ISO 639-1; None where nobody said."""
+    confidences: tuple[float, ...] = ()
+    """Of the baseline in each normalised word of `heard`, 0 to 1; empty where whoever proposes listened, too."""
 
 
 Guard = Callable[[Claim, GuardParams], str | None]
@@ -81,7 +88,7 @@ def refuse(claim: Claim, params: GuardParams) -> Refusal | None:
 
 def asked(params: GuardParams) -> tuple[str, ...]:
     """The names of the guards that these bounds leave on."""
-    off = {key.removeprefix("max_") for key, bound in params if bound is None or bound is False}
+    off = {key.removeprefix("max_").removeprefix("min_") for key, bound in params if bound is None or bound is False}
     return tuple(name for name in GUARDS if name not in off)
 
 
@@ -147,12 +154,12 @@ def length_ratio(claim: Claim, params: GuardParams) -> str | None:
 
 
 def changed_numbers(claim: Claim, params: GuardParams) -> str | None:
-    """Refuses other numbers in a number's place, in figures or words, unless an alternative has just these.
+    """Refuses other numbers in a number's place, in figures or words, unless a likely alternative has just these.
 
     A number for a word that sounds like it (two for too) is the next guard's to judge.
     """
     proposed = Counter(numbers(claim.proposal, claim.language))
-    if not params.numbers or any(proposed == Counter(numbers(t, claim.language)) for t in (claim.heard, *claim.alternatives)):
+    if not params.numbers or any(proposed == Counter(numbers(t, claim.language)) for t in (claim.heard, *claim.likely)):
         return None
     for edit in edits(claim.heard, claim.proposal):
         before, after = numbers(edit.heard, claim.language), numbers(edit.gold, claim.language)
@@ -189,6 +196,20 @@ def sound(claim: Claim, params: GuardParams) -> str | None:
     return None
 
 
+def unchanged_confidence(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses texts whose unchanged words the baseline itself is not sure of, by the geometric mean of its confidences.
+
+    Who only reads cannot know whether the rest of a misheard utterance is right.
+    """
+    bound = params.min_unchanged_confidence
+    if bound is None or not claim.confidences:
+        return None
+    changed = {place for e in edits(claim.heard, claim.proposal) for place in range(e.at, e.at + len(e.heard.split()))}
+    rest = [max(value, _LEAST) for place, value in enumerate(claim.confidences) if place not in changed]
+    mean = math.exp(sum(map(math.log, rest)) / len(rest)) if rest else 1.0
+    return f"{mean:.2f} is the confidence in the words that stay, bound {bound:g}" if mean < bound else None
+
+
 def doubt_reference(heard: str, reference: str, params: GuardParams) -> str | None:
     """Why a human's text may not belong to its recording: it is too far from what was heard. No guard: people are believed."""
     longest = max(1, len(normalize(heard)), len(normalize(reference)))
@@ -207,6 +228,7 @@ GUARDS: Mapping[str, Guard] = {
     "numbers": changed_numbers,
     "glossary": lost_terms,
     "sound_distance": sound,
+    "unchanged_confidence": unchanged_confidence,
 }
 """Every guard by the name it is counted under, in the order they are asked."""
 

@@ -162,6 +162,7 @@ class GuardParams(_Section):
     numbers: bool
     glossary: bool
     max_sound_distance: Share | None
+    min_unchanged_confidence: Share | None
     max_acoustic_loss: Annotated[float, Field(ge=0)] | None
     max_reference_distance: Share
 

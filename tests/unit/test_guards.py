@@ -74,8 +74,8 @@ def test_each_way_of_going_wrong_has_a_guard(guard: str, heard: str, proposal: s
 def test_each_guard_but_for_empty_can_be_switched_off(guard: str) -> None:
     if guard == "empty":
         return
-    key = guard if guard in type(BOUNDS).model_fields else f"max_{guard}"
-    off = BOUNDS.model_copy(update={key: None if key.startswith("max_") else False})
+    key = next(key for key in (guard, f"max_{guard}", f"min_{guard}") if key in type(BOUNDS).model_fields)
+    off = BOUNDS.model_copy(update={key: False if key == guard else None})
     assert guard in asked(BOUNDS)
     assert guard not in asked(off)
     wrong = Claim(
@@ -115,7 +115,11 @@ def test_much_longer_and_much_shorter_texts_are_refused(heard: str, proposal: st
 def test_what_the_recogniser_had_among_its_alternatives_need_not_sound_alike() -> None:
     assert refused("the knee is tender", "the knee is fractured") == "sound_distance"
     assert refused("the knee is tender", "the knee is fractured", alternatives=("the knee is fractured now",)) is None
-    assert refused("give fifty units", "give fifteen units", alternatives=("give fifteen unit",)) is None
+    assert (
+        refused("give fifty units", "give fifteen units", alternatives=("give fifteen unit",), likely=("give fifteen unit",))
+        is None
+    )
+    assert refused("give fifty units", "give fifteen units", alternatives=witness) == "numbers"
 
 
 def test_words_of_an_alternative_in_another_place_are_no_witness() -> None:
@@ -135,8 +139,17 @@ def test_letters_of_the_glossary_are_allowed() -> None:
     assert GUARDS["script"](Claim("alfa blocker", "α blocker"), BOUNDS) is not None
 
 
+def test_what_a_reader_leaves_as_it_is_must_have_been_heard_surely() -> None:
+    sure, unsure = (0.9, 0.2, 0.9), (0.9, 0.2, 0.3)
+    assert refused("no feeder today", "no fever today", confidences=sure) is None
+    assert refused("no feeder today", "no fever today", confidences=unsure) == "unchanged_confidence"
+    assert refused("no feeder today", "no feeder today", confidences=sure) == "unchanged_confidence"
+    assert refused("no feeder today", "no feeder today") is None
+    assert refused("feeder", "fever", confidences=(0.0,)) is None
+
+
 def test_the_language_that_was_said_counts_more_than_the_one_that_seems_heard() -> None:
-    claim = Claim("el paciente no puede dormir", "the patient can not sleep at night because of pain", (), (), "en")
+    claim = Claim("el paciente no puede dormir", "the patient can not sleep at night because of pain", language="en")
     assert GUARDS["language"](claim, BOUNDS) is None
 
 

@@ -7,14 +7,16 @@ from attune import guards
 from attune.correctors.protocol import Corrector, Item, Proposal
 from attune.guards import Claim
 from attune.params import GuardParams
-from attune.records import Gold
-from attune.scoring import edits, score
+from attune.records import Gold, Hypothesis
+from attune.scoring import edits
 from attune.text import Policy, normalize
 
 AcousticCheck = Callable[[Sequence[tuple[Item, str, str]]], list[float | None]]
 """(item, what was heard, what is proposed), in one style → by how many nats the proposal is less likely in the sound; None
 where that cannot be told."""
 ACOUSTIC = "acoustic_loss"
+_NEARLY_AS_LIKELY = 4.6
+"""Nats: a hundredth as likely as the best of the n-best list."""
 
 
 class Judge:
@@ -44,8 +46,7 @@ class Judge:
         if proposal.text is None:
             return Gold(name, None, "quarantined", proposal.why, proposal.doubted, corrector.model)
         text = self._policy.write(proposal.text) if normalize(proposal.text) else proposal.text
-        alternatives = tuple(alternative.text for alternative in heard.alternatives)
-        claim = Claim(heard.text, text, alternatives, self._glossary, self._language)
+        claim = claim_of(heard, text, self._glossary, self._language, deaf=corrector.source == "llm")
         if refusal := guards.refuse(claim, self._params):
             return Gold(name, None, "quarantined", f"{refusal.guard}: {refusal.reason}", text, corrector.model)
         same = normalize(heard.text) == normalize(text)
@@ -64,13 +65,35 @@ class Judge:
         found = {}
         for item, text, loss in zip(changed, texts, self._listen(asked), strict=True):
             gold = golds[item.utterance.id]
-            words = max(1, score("", item.hypothesis.text, text).words.errors)
-            if loss is not None and loss / words <= bound:
+            stretches = len(gold.edits)
+            if loss is not None and loss / stretches <= bound:
                 found[gold.id] = replace(gold, guards=(*gold.guards, ACOUSTIC))
                 continue
-            why = "the model cannot tell" if loss is None else f"{loss / words:.1f} nats for each changed word, bound {bound:g}"
+            why = "the model cannot tell" if loss is None else f"{loss / stretches:.1f} nats for each change, bound {bound:g}"
             found[gold.id] = Gold(gold.id, None, "quarantined", f"{ACOUSTIC}: {why}", text, gold.model)
         return found
+
+
+def claim_of(heard: Hypothesis, proposal: str, glossary: Sequence[str], language: str | None, *, deaf: bool) -> Claim:
+    """What the guards are asked; `deaf` is who proposes without having listened."""
+    best = max((alternative.score for alternative in heard.alternatives), default=0.0)
+    return Claim(
+        heard=heard.text,
+        proposal=proposal,
+        alternatives=tuple(alternative.text for alternative in heard.alternatives),
+        likely=tuple(alternative.text for alternative in heard.alternatives if best - alternative.score <= _NEARLY_AS_LIKELY),
+        glossary=tuple(glossary),
+        language=language,
+        confidences=word_confidences(heard) if deaf else (),
+    )
+
+
+def word_confidences(heard: Hypothesis) -> tuple[float, ...]:
+    """Of each normalised word; that of the whole text where its words cannot be told apart so."""
+    said = [normalize(word.text).split() for word in heard.words]
+    if [each for some in said for each in some] == normalize(heard.text).split():
+        return tuple(word.confidence for word, some in zip(heard.words, said, strict=True) for _ in some)
+    return (heard.confidence,) * len(normalize(heard.text).split())
 
 
 def in_one_style(heard: str, proposal: str) -> tuple[str, str]:

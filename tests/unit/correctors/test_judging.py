@@ -6,10 +6,10 @@ import pytest
 from guard_bounds import bounds
 
 from attune.correctors.agreement import Agreement
-from attune.correctors.judging import Judge
+from attune.correctors.judging import Judge, word_confidences
 from attune.correctors.protocol import Item, Proposal
 from attune.correctors.references import References
-from attune.records import Gold
+from attune.records import Gold, Hypothesis, Word
 from attune.text import Policy
 
 MakeItem = Callable[..., Item]
@@ -41,13 +41,13 @@ def test_a_change_that_the_sound_bears_out_passes_that_guard_too(make_item: Make
     assert asked == [("no feeder today", "no fever today")]
 
 
-@pytest.mark.parametrize(("loss", "said"), [(8.1, "8.1 nats for each changed word, bound 8"), (None, "the model cannot tell")])
+@pytest.mark.parametrize(("loss", "said"), [(8.1, "8.1 nats for each change, bound 8"), (None, "the model cannot tell")])
 def test_a_change_that_the_sound_does_not_bear_out_is_quarantined(make_item: MakeItem, loss: float | None, said: str) -> None:
     gold = judged(make_item("x", "no feeder"), "no fever", listening([loss], []))
     assert (gold.text, gold.proposal, gold.why) == (None, "no fever", f"acoustic_loss: {said}")
 
 
-def test_the_loss_counts_by_changed_word(make_item: MakeItem) -> None:
+def test_the_loss_counts_by_change(make_item: MakeItem) -> None:
     item = make_item("x", "no feeder and no coff at all")
     assert judged(item, "no fever and no cough at all", listening([15.0], [])).text is not None
 
@@ -59,6 +59,20 @@ def test_what_is_unchanged_or_refused_is_not_listened_to(make_item: MakeItem) ->
     assert judged(make_item("x", "no feeder"), "the curtains are blue", judge).text is None
     assert judged(make_item("x", "no feeder"), None, judge).why == "no_answer"
     assert asked == []
+
+
+def test_confidences_are_those_of_the_words_or_of_the_whole() -> None:
+    words = (Word("Well-known,", 0.3), Word("it's", 0.9))
+    assert word_confidences(Hypothesis("x", "Well-known, it's", 0.5, words)) == (0.3, 0.3, 0.9)
+    assert word_confidences(Hypothesis("x", "other text", 0.5, words)) == (0.5, 0.5)
+
+
+def test_only_who_does_not_hear_is_held_to_what_was_heard_surely(make_item: MakeItem) -> None:
+    judge, item = Judge(bounds(), Policy()), make_item("x", "no feeder today")
+    proposal = {"x": Proposal("x", "no feeder today", "told")}
+    reader, listener = Says(), References()
+    assert judge.judge([item], proposal, reader)["x"].why.startswith("unchanged_confidence")  # type: ignore[arg-type]
+    assert judge.judge([item], proposal, listener)["x"].source == "unchanged"
 
 
 class Says:
