@@ -125,6 +125,58 @@ def test_a_transcript_far_from_what_was_heard_is_believed_and_listed_for_review(
     assert metrics(report)["doubted_references"] == 1
 
 
+def test_what_the_gate_settles_is_believed_without_asking_and_its_cost_is_measured(make_item: MakeItem) -> None:
+    known = [make_item(f"known-{n}", "one tow three", "one two three") for n in range(60)]
+    blind = [u.id for u in blind_sample([item.utterance for item in known])]
+    sure, unsure = make_item("sure", "two tablets"), make_item("unsure", "too tablets")
+    corrector = Says(dict.fromkeys(blind, "one two three") | {"unsure": "two tablets"})
+    settled = {"sure", *blind[:2]}
+    report = _make([*known, sure, unsure], corrector, gate=lambda items: settled & {i.utterance.id for i in items})
+    golds = {gold.id: gold for gold in report.golds}
+    assert (golds["sure"].text, golds["sure"].source, golds["sure"].why) == ("two tablets", "unchanged", "recognizers_agree")
+    assert sorted(corrector.asked) == sorted(["unsure", *blind])
+    assert report.settled == 1
+    assert report.gate_check is not None
+    assert (report.gate_check.utterances, report.gate_check.settled) == (len(blind), 2)
+    assert (report.gate_check.stt_wer, report.gate_check.gold_wer_if_asked) == (pytest.approx(1 / 3), 0.0)
+    assert metrics(report)["settled_without_asking"] == 1
+
+
+def test_what_a_person_decided_wins_over_references_and_correctors(make_item: MakeItem) -> None:
+    corrections = {
+        "open": Correction("open", "edited", "No fever.", "x:1"),
+        "known": Correction("known", "confirmed", "two tablets", "x:2"),
+        "bad": Correction("bad", "discarded", None, "x:3"),
+        "gone": Correction("gone", "edited", "nobody", "x:4"),
+        "test": Correction("test", "edited", "a test", "x:5"),
+    }
+    items = [make_item("open", "no feeder"), make_item("known", "too tablets", "blue tablets"), make_item("bad", "a", "A b c")]
+    corrector = Says({})
+    report = _make([*items, make_item("test", "attest", None, "test")], corrector, corrections)
+    assert [(gold.text, gold.source, gold.why) for gold in report.golds] == [
+        ("No fever.", "human", "edited"),
+        ("two tablets", "human", "confirmed"),
+        (None, "quarantined", "discarded"),
+        ("a test", "human", "edited"),
+    ]
+    assert corrector.asked == []
+    assert [each.id for each in report.void_corrections] == ["gone"]
+    assert report.review == ()
+    assert (metrics(report)["corrected_by_people"], metrics(report)["void_corrections"]) == (4, 1)
+
+
+def test_the_blind_check_tells_changes_that_helped_from_those_that_harmed(make_item: MakeItem) -> None:
+    items = [make_item(f"known-{n}", "one tow three four", "one two three four") for n in range(60)]
+    blind = [u.id for u in blind_sample([item.utterance for item in items])]
+    harmed = {blind[0]: "one tow three for"}
+    report = _make([*items, make_item("x", "a")], Says(dict.fromkeys(blind, "one two three four") | harmed | {"x": "a"}))
+    check = report.blind_check
+    assert check is not None
+    assert check.precision_of_changes == pytest.approx((len(blind) - 1) / len(blind))
+    assert check.harm_rate == pytest.approx(1 / (3 * len(blind)))
+    assert check.coverage == 1.0
+
+
 def test_references_alone_leave_the_rest_for_review(make_item: MakeItem) -> None:
     report = _make([make_item("x", "a", "A"), make_item("y", "b")], References())
     assert metrics(report)["sources"] == {"human": 1, "quarantined": 1}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from attune.corrections import Correction
-from attune.correctors.protocol import Item
+from attune.correctors.protocol import Item, Proposal
+from attune.correctors.references import References
 from attune.dataset import Samples, write_corpus
 from attune.dataset import encode_flac as encoded
 from attune.errors import DataError, GoldError
@@ -115,6 +116,76 @@ def test_a_glossary_that_cannot_be_read_is_named(tmp_path: Path, content: bytes 
         glossary.write_bytes(content)
     with pytest.raises(DataError, match=r"glossary\.txt"):
         correction.read_glossary(glossary)
+
+
+def test_the_gate_settles_what_is_sure_and_heard_alike_by_another(configure: Configure, tmp_path: Path) -> None:
+    params = configure()
+    gate = params.llm_gold.gate.model_copy(update={"witness_model": str(tmp_path / "other"), "min_probability": 0.8})
+    params = params.model_copy(update={"llm_gold": params.llm_gold.model_copy(update={"gate": gate})})
+    names = [f"{n}" * 16 for n in range(4)]
+    utterances = [_utterance(name, None) for name in names]
+    (tmp_path / "prepared").mkdir()
+    sounds = {u.id: encoded(np.zeros(1600, np.float32)) for u in utterances}
+    write_corpus(tmp_path / "prepared", utterances, sounds, [])
+    heard = [("ba", 0.9, None), ("ba", 0.7, None), ("ab", 0.9, None), ("Ba.", 0.1, 0.85)]
+    items = [
+        Item(u, Hypothesis(u.id, text, confidence, probability=probability))
+        for u, (text, confidence, probability) in zip(utterances, heard, strict=True)
+    ]
+    settle = correction.Workshop(params, utterances, tmp_path / "prepared", WorkCache(tmp_path / "cache")).gate()
+    assert settle is not None
+    assert settle(items) == {names[0], names[3]}
+
+
+def test_a_gate_whose_witness_is_the_base_model_is_refused(configure: Configure, tmp_path: Path) -> None:
+    params = configure()
+    gate = params.llm_gold.gate.model_copy(update={"witness_model": str(tmp_path / "base")})
+    params = params.model_copy(update={"llm_gold": params.llm_gold.model_copy(update={"gate": gate})})
+    with pytest.raises(GoldError, match="always agrees"):
+        correction.Workshop(params, [], tmp_path, WorkCache(tmp_path / "cache")).gate()
+    assert correction.Workshop(configure(), [], tmp_path, WorkCache(tmp_path / "cache")).gate() is None
+
+
+def test_the_base_model_judges_what_is_proposed_and_remembers(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    class Ears:
+        digest = "ears"
+
+        def log_probs(self, clips: Sequence[Samples], texts: Sequence[Sequence[str]]) -> list[list[float | None]]:
+            asked.extend(map(tuple, texts))
+            return [[-1.0, -9.0] for _ in clips]
+
+    monkeypatch.setattr(correction, "load_checkpoint", lambda *_: None)
+    monkeypatch.setattr(correction, "open_acoustics", lambda *_: Ears())
+    utterances = [_utterance("1" * 16, None)]
+    (tmp_path / "prepared").mkdir()
+    write_corpus(tmp_path / "prepared", utterances, {"1" * 16: encoded(np.zeros(1600, np.float32))}, [])
+    item = Item(utterances[0], Hypothesis("1" * 16, "no feeder", 0.9))
+    for _ in range(2):
+        workshop = correction.Workshop(configure(), utterances, tmp_path / "prepared", WorkCache(tmp_path / "cache"))
+        proposals = {item.utterance.id: Proposal(item.utterance.id, "no fever", "told")}
+        gold = workshop.judge().judge([item], proposals, References())[item.utterance.id]
+        assert gold.why == "acoustic_loss: 8.0 nats for each change, bound 6"
+    assert asked == [("no feeder", "no fever")]
+
+
+def test_a_converted_base_model_cannot_listen_again(configure: Configure, tmp_path: Path) -> None:
+    (tmp_path / "base" / "model.bin").touch()
+    with pytest.raises(GoldError, match="max_acoustic_loss to null"):
+        correction.Workshop(configure(), [], tmp_path, WorkCache(tmp_path / "cache")).judge()
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\xfa", b"  \n"])
+def test_a_prompt_that_cannot_be_read_or_is_empty_is_named(configure: Configure, tmp_path: Path, content: bytes | None) -> None:
+    prompt = tmp_path / "prompt.txt"
+    if content is not None:
+        prompt.write_bytes(content)
+    gold = configure().llm_gold.model_copy(update={"prompt": prompt})
+    with pytest.raises(DataError, match=r"llm_gold\.prompt .*prompt\.txt"):
+        correction.read_prompt(gold, None, ())
 
 
 def _proposed(params: Params, folder: Path, heard: str, reference: str | None = "ab") -> str | None:
