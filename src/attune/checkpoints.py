@@ -17,9 +17,9 @@ from attune.checkpoint_parts import Family, check_mels, check_vocabulary, comple
 from attune.errors import ModelError
 from attune.files import write_json
 
-TuningMethod = Literal["lora", "full", "none"]
+TuningMethod = Literal["lora", "qlora", "full", "none"]
 
-_PLACES: dict[TuningMethod, str] = {"lora": "lora_adapters", "full": "model"}
+_PLACES: dict[TuningMethod, str] = {"lora": "lora_adapters", "qlora": "lora_adapters", "full": "model"}
 """Where below a tuned folder the result of each method lies."""
 TRAINING_RECORD = "training.json"
 """The file in a tuned folder that says what it was made from."""

@@ -3,6 +3,7 @@
 There are no defaults here: a key that is missing from the file is an error, like an unknown one.
 """
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -245,6 +246,16 @@ class LoraParams(_Section):
     rank: Annotated[int, Field(ge=1, le=512)]
     alpha: Positive
     dropout: Annotated[float, Field(ge=0, le=0.9)]
+    variant: Literal["lora", "dora", "rslora"]
+    targets: str | None
+
+    @model_validator(mode="after")
+    def _is_a_pattern(self) -> Self:
+        try:
+            re.compile(self.targets or "")
+        except re.error as error:
+            raise ValueError(f"targets is no regular expression: {error}") from error
+        return self
 
 
 class LearningRateParams(_Section):
@@ -265,7 +276,8 @@ class AugmentationParams(_Section):
 
 
 class TrainParams(_Section):
-    method: Literal["lora", "full"]
+    method: Literal["lora", "qlora", "full"]
+    part: Literal["both", "encoder", "decoder"]
     lora: LoraParams
     learning_rate: LearningRateParams
     epochs: Positive

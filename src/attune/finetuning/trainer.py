@@ -126,6 +126,8 @@ class WerTrainer(Trainer):
 
 def _merged_copy(model: Any) -> Any:
     """Adapters merged into a copy of a small model, which hears a third faster so; a large one as it is, to spare the memory."""
+    if getattr(model, "is_loaded_in_4bit", False):
+        return model  # merged into packed weights it would be another model
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     return copy.deepcopy(model).merge_and_unload() if hasattr(model, "merge_and_unload") and weights <= _COPIED_BYTES else model
 
@@ -141,7 +143,7 @@ def arguments(params: TrainParams, home: Path, examples: int, validated: bool, d
         num_train_epochs=params.epochs,
         per_device_train_batch_size=params.batch_size,
         gradient_accumulation_steps=params.accumulation,
-        learning_rate=params.learning_rate.lora if params.method == "lora" else params.learning_rate.full,
+        learning_rate=params.learning_rate.full if params.method == "full" else params.learning_rate.lora,
         warmup_steps=params.warmup_share,
         weight_decay=params.weight_decay,
         lr_scheduler_type="linear",

@@ -7,7 +7,6 @@ result. A killed run goes on from the last of them; a change of data or params s
 import dataclasses
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 from transformers import EarlyStoppingCallback, set_seed
 
 from attune.checkpoints import Checkpoint, quietly
 from attune.dataset import Sounds
 from attune.errors import TrainingError
 from attune.finetuning.families import Example, Family, family_of
+from attune.finetuning.methods import prepared, trainable_share
 from attune.finetuning.resuming import last_whole_checkpoint
 from attune.finetuning.trainer import Features, WerTrainer, arguments, precision_of
 from attune.params import TrainParams
@@ -82,7 +81,7 @@ def finetune(
         raise TrainingError(f"none of the {len(train)} selected utterances can be trained on: {dropped}")
     validation = sorted(validation, key=lambda example: example.id)[: params.validation_utterances]  # ids are hashes
     _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
-    model = _adapted(checkpoint.model, family, params)
+    model = prepared(checkpoint.model, family, params, device)
     home = work / _fingerprint(checkpoint, learnable, validation, params, language, device)
     trainer = WerTrainer(
         model,
@@ -93,7 +92,7 @@ def finetune(
         learnable=learnable,
         validation=validation,
     )
-    report = replace(_train(trainer, params, home), trainable_share=_trainable_share(model), dropped=dropped)
+    report = replace(_train(trainer, params, home), trainable_share=trainable_share(model), dropped=dropped)
     _save(trainer.model, checkpoint, params.method, folder)
     shutil.rmtree(home, ignore_errors=True)
     return report
@@ -117,11 +116,6 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingRepo
     )
 
 
-def _trainable_share(model: Any) -> float:
-    sizes = [(int(p.numel()), bool(p.requires_grad)) for p in model.parameters()]
-    return sum(size for size, learns in sizes if learns) / sum(size for size, _ in sizes)
-
-
 def _learnable(examples: Sequence[Example], family: Family) -> tuple[list[Example], dict[str, int]]:
     kept, dropped = [], dict[str, int]()
     for example in examples:
@@ -139,20 +133,6 @@ def _choose_attention(model: Any, params: TrainParams, device: str, positions: i
         model.set_attn_implementation("eager")
 
 
-def _adapted(model: Any, family: Family, params: TrainParams) -> Any:
-    model.config.apply_spec_augment = False
-    if params.method == "full":
-        if hasattr(model, "freeze_feature_encoder"):
-            model.freeze_feature_encoder()
-        return model
-    if not any(re.fullmatch(family.adapted_layers, name) for name, _ in model.named_modules()):
-        raise TrainingError(f"LoRA finds none of its layers ({family.adapted_layers}) in this {type(model).__name__}")
-    lora = params.lora
-    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=family.adapted_layers)
-    with quietly():
-        return get_peft_model(model, config)
-
-
 def _fingerprint(
     checkpoint: Checkpoint,
     train: Sequence[Example],
@@ -168,7 +148,7 @@ def _fingerprint(
 
 
 def _save(model: Any, checkpoint: Checkpoint, method: str, folder: Path) -> None:
-    target = folder / ("lora_adapters" if method == "lora" else "model")
+    target = folder / ("model" if method == "full" else "lora_adapters")
     with quietly():
         model.save_pretrained(target)
         checkpoint.processor.save_pretrained(target)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from attune.checkpoints import TrainingRecord, load_checkpoint, write_training_record
+from attune.checkpoints import TrainingRecord, TuningMethod, load_checkpoint, write_training_record
 from attune.dataset import Sounds, read_utterances
 from attune.devices import choose_device, reuse_freed_memory
 from attune.files import read_jsonl
@@ -52,7 +52,7 @@ def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Pat
     train, validation = (read_jsonl(selected / f"{side}.jsonl", Selection) for side in ("train", "validation"))
     errors = sum(s.role == "error" for s in train)
     checkpoint = load_checkpoint(model.name, model.revision, model.language)
-    method: Literal["lora", "full", "none"] = params.train.method if errors else "none"
+    method: TuningMethod = params.train.method if errors else "none"
     report = TrainingReport()
     if errors:
         device = choose_device(model.device)

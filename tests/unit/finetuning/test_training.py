@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 
 from attune.checkpoints import Checkpoint, load_checkpoint, quietly
 from attune.errors import TrainingError
-from attune.finetuning import training
+from attune.finetuning import methods, training
 from attune.finetuning.families import Example, family_of
 from attune.finetuning.trainer import Features, WerTrainer, arguments
 from attune.finetuning.training import finetune
 from attune.params import TrainParams
+from attune.scoring import pool, score
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = {"whisper": ROOT / "models" / "tiny" / "whisper", "ctc": ROOT / "models" / "tiny" / "ctc"}
@@ -32,10 +33,14 @@ class Tones:
         return (0.2 * np.sum(tones, axis=0)).astype(np.float32)
 
 
+LORA = {"rank": 8, "alpha": 16, "dropout": 0.0, "variant": "lora", "targets": None}
+
+
 def params(**changes: Any) -> TrainParams:
     content = {
         "method": "lora",
-        "lora": {"rank": 8, "alpha": 16, "dropout": 0.0},
+        "part": "both",
+        "lora": LORA,
         "learning_rate": {"lora": 5e-3, "full": 2e-3},
         "epochs": 2,
         "batch_size": 4,
@@ -61,18 +66,70 @@ EXAMPLES = [Example(str(n), text, 1.0) for n, text in enumerate(["go back", "sto
 
 
 @pytest.mark.parametrize(
-    ("kind", "method", "rate"),
-    [("whisper", "lora", 5e-3), ("whisper", "full", 2e-3), ("ctc", "lora", 1e-2), ("ctc", "full", 2e-3)],
+    ("kind", "method", "rate", "changes"),
+    [
+        ("whisper", "lora", 5e-3, {}),
+        ("whisper", "full", 2e-3, {}),
+        ("ctc", "lora", 1e-2, {}),
+        ("ctc", "full", 2e-3, {}),
+        ("whisper", "lora", 5e-3, {"variant": "dora"}),
+        ("ctc", "lora", 3e-3, {"variant": "rslora"}),
+        ("whisper", "qlora", 5e-3, {}),
+        ("ctc", "qlora", 1e-2, {}),
+    ],
 )
-def test_overfits_four_recordings(kind: str, method: str, rate: float, tmp_path: Path) -> None:
+def test_overfits_four_recordings(kind: str, method: str, rate: float, changes: dict[str, Any], tmp_path: Path) -> None:
+    if method == "qlora":
+        pytest.importorskip("bitsandbytes")
     rates = {"lora": rate, "full": rate}
-    settings = params(method=method, epochs=60, learning_rate=rates, lora={"rank": 16, "alpha": 16, "dropout": 0.0})
+    settings = params(method=method, epochs=60, learning_rate=rates, lora=LORA | {"rank": 16} | changes)
     report = finetune(tiny(kind), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "out", tmp_path / "work")
     assert report.wer_before is not None
     assert report.wer_after is not None
     assert report.wer_before > 0.5
     assert report.wer_after < 0.2
-    assert (report.trainable_share < 0.2) == (method == "lora")
+    assert (report.trainable_share < 0.2) == (method != "full")
+    if method != "full":
+        tuned = load_checkpoint(str(tmp_path / "out" / "lora_adapters"), None)  # merged into the unquantised base
+        family = family_of(kind, tuned.model, tuned.processor, None)
+        texts = family.recognize(tuned.model, [family.features(Tones()[e.id]) for e in EXAMPLES])
+        words, _ = pool(score(e.id, e.text, text) for text, e in zip(texts, EXAMPLES, strict=True))
+        assert words.rate < (0.7 * report.wer_before if method == "qlora" else 0.2)  # so small a model feels four bits
+
+
+@pytest.mark.parametrize(("part", "method"), [("encoder", "lora"), ("decoder", "lora"), ("decoder", "full"), ("encoder", "full")])
+def test_only_the_part_that_is_asked_for_learns(part: str, method: str) -> None:
+    checkpoint = tiny("whisper")
+    family = family_of("whisper", checkpoint.model, checkpoint.processor, None)
+    model = methods.prepared(checkpoint.model, family, params(part=part, method=method), "cpu")
+    learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert learning
+    assert all(f".{part}." in name or name.startswith(f"{part}.") for name in learning)
+
+
+def test_a_pattern_of_ones_own_chooses_the_layers() -> None:
+    checkpoint = tiny("whisper")
+    family = family_of("whisper", checkpoint.model, checkpoint.processor, None)
+    settings = params(lora=LORA | {"targets": r".*\.(q_proj|v_proj)"})
+    names = methods.adapted_layers(checkpoint.model, family, settings)
+    assert names
+    assert {name.rpartition(".")[2] for name in names} == {"q_proj", "v_proj"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        ("whisper", {"lora": LORA | {"targets": "nothing"}}, r"finds none of its layers \(nothing\).*fc1.*train\.lora\.targets"),
+        ("ctc", {"part": "decoder"}, "in its decoder"),
+        ("ctc", {"part": "decoder", "method": "full"}, "has no decoder"),
+        ("whisper", {"lora": LORA | {"rank": 500}}, "only 1.. dimensions; choose a smaller rank"),
+    ],
+)
+def test_what_cannot_learn_is_one_line_with_what_to_change(kind: str, changes: dict[str, Any], said: str) -> None:
+    checkpoint = tiny(kind)
+    family = family_of(kind, checkpoint.model, checkpoint.processor, None)
+    with pytest.raises(TrainingError, match=said):
+        methods.prepared(checkpoint.model, family, params(**changes), "cpu")
 
 
 def test_adapters_load_with_plain_peft_and_say_the_same(tmp_path: Path) -> None:
@@ -94,7 +151,7 @@ def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path
         return load_file(tmp_path / name / "lora_adapters" / "adapter_model.safetensors")
 
     settings = params(
-        epochs=3, batch_size=2, evaluations_per_epoch=2, lora={"rank": 4, "alpha": 8, "dropout": 0.1}, augmentation=VARIED
+        epochs=3, batch_size=2, evaluations_per_epoch=2, lora=LORA | {"rank": 4, "alpha": 8, "dropout": 0.1}, augmentation=VARIED
     )
     finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "calm", tmp_path / "calm-work")
 
