@@ -1,4 +1,4 @@
-"""A language model that corrects well most of the time, and hallucinates in ten named ways the rest of it.
+"""A language model that corrects well most of the time, and hallucinates in fourteen named ways the rest of it.
 
 It knows the truth, so a good correction can be told from a bad one. It does not use it beyond what a reader could guess who does
 not hear: it mends words that sound like the truth by eSpeak's phonemes (not the guards' own measure), or that the recogniser
@@ -19,7 +19,7 @@ from rapidfuzz.distance import Levenshtein
 from attune.correctors.protocol import Item, Proposal
 from attune.records import GoldSource
 from attune.scoring import edits, score
-from attune.text import numbers, words
+from attune.text import numbers, sounding, words
 
 _NEAR = 0.5
 _MENDED_UP_TO = 0.5
@@ -54,6 +54,14 @@ _TERMS = (
     "amoxicillin", "tachycardia", "Johnson", "gabapentin", "Wednesday", "hepatitis", "Manchester", "cholesterol", "oxygen",
     "thyroid", "Elizabeth", "vaccination",
 )  # fmt: skip
+_SHORT = 4
+_FILLERS = ("a", "the", "i", "so", "and", "very", "is", "my", "to", "it")
+_PAIRS = (
+    "i you", "mother father", "brother sister", "after before", "tuesday thursday", "he she", "left right", "morning evening",
+    "better worse", "start stop", "his her", "on off", "open close", "cold warm", "last next", "today tomorrow", "can could",
+    "has had", "is was", "we they", "up down", "minutes months",
+)  # fmt: skip
+_FLIPS = {one: other for pair in _PAIRS for one, other in (pair.split(), pair.split()[::-1])}
 _NUMBERS = ("seventeen", "forty", "three hundred", "eleven", "ninety two", "two thousand", "6", "85")
 
 
@@ -95,9 +103,13 @@ class Adversary:
             first = rng.randrange(len(kinds))
             for kind in (*kinds[first:], *kinds[:first]):
                 text = HALLUCINATIONS[kind](mended, rng, self._truths)
-                if text is not None and words(text) not in (words(heard), words(truth), words(mended)):
+                if text is not None and words(text) != words(heard) and _is_worse(text, mended, truth):
                     return Asked(kind, text)
         return Asked("right" if words(mended) == words(heard) else "good", mended)
+
+
+def _is_worse(text: str, mended: str, truth: str) -> bool:
+    return score("", truth, text).words.errors > score("", truth, mended).words.errors
 
 
 def mend(item: Item) -> str:
@@ -181,6 +193,47 @@ def _invented_term(text: str, rng: Random, _others: Sequence[str]) -> str | None
     return " ".join(said)
 
 
+def _dropped_word(text: str, rng: Random, _others: Sequence[str]) -> str | None:
+    said = text.split()
+    places = [at for at, word in enumerate(said) if len(word) <= _SHORT]
+    if len(said) > 1 and places:
+        del said[rng.choice(places)]
+    return " ".join(said)
+
+
+def _inserted_word(text: str, rng: Random, _others: Sequence[str]) -> str | None:
+    said = text.split()
+    said.insert(rng.randint(0, len(said)), rng.choice(_FILLERS))
+    return " ".join(said)
+
+
+def _near_word(text: str, rng: Random, others: Sequence[str]) -> str | None:
+    """Another word of the corpus that sounds like it, to the guards' own ears."""
+    said, vocabulary = text.split(), _vocabulary(tuple(others))
+    at = rng.randrange(len(said)) if said else 0
+    near = [w for w in vocabulary if said and w != said[at] and _sounds_near(w, said[at])]
+    return " ".join([*said[:at], rng.choice(near), *said[at + 1 :]]) if near else None
+
+
+def _flipped_word(text: str, rng: Random, _others: Sequence[str]) -> str | None:
+    said = text.split()
+    places = [at for at, word in enumerate(said) if word in _FLIPS]
+    if not places:
+        return None
+    at = rng.choice(places)
+    return " ".join([*said[:at], _FLIPS[said[at]], *said[at + 1 :]])
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({word for text in texts for word in words(text)}))
+
+
+@lru_cache(maxsize=1_000_000)
+def _sounds_near(one: str, other: str) -> bool:
+    return Levenshtein.normalized_distance(sounding(one), sounding(other)) <= _NEAR
+
+
 HALLUCINATIONS: dict[str, Callable[[str, Random, Sequence[str]], str | None]] = {
     "apology": _apology,
     "remark": _remark,
@@ -192,8 +245,12 @@ HALLUCINATIONS: dict[str, Callable[[str, Random, Sequence[str]], str | None]] = 
     "negation": _negation,
     "another utterance": _other_utterance,
     "invented term": _invented_term,
+    "dropped word": _dropped_word,
+    "inserted word": _inserted_word,
+    "near word": _near_word,
+    "flipped word": _flipped_word,
 }
-"""The ten ways; each gives a text, or None where it does not apply to this one."""
+"""The ways; each gives a text, or None where it does not apply to this one."""
 
 
 def _distance(one: str, other: str) -> float:

@@ -49,7 +49,7 @@ from attune.workcache import WorkCache
 
 PROMPT = Prompt((ROOT / "data" / "prompts" / "correct.txt").read_text(encoding="utf-8"), "en", "a clinic", ("metformin",), 0.5)
 _HALLUCINATED_SHARE, _FAULTY_SHARE = 0.3, 0.2
-_SEEDS = 10
+_SEEDS = 5
 _CONCURRENT, _LATENCY_S, _REQUESTS = 32, 0.5, 960
 
 

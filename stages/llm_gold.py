@@ -40,10 +40,11 @@ def main(prepared: Path, baseline: Path, gold: Path, metrics_file: Path, timing:
         write_jsonl(folder / "review.jsonl", report.review)
     write_json(metrics_file, metrics(report))
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **costs(workshop)})
+    vain = f" {report.unanswered} had no usable answer; dvc repro -f -s llm_gold asks them again." if report.unanswered else ""
     void = f" {len(report.void_corrections)} corrections are of sound that is no more." if report.void_corrections else ""
     click.echo(
         f"llm_gold: {report.believed} of {report.wanted} utterances for training have gold ({corrector.name}); "
-        f"{len(report.review)} wait for review in {gold / 'review.jsonl'}.{void}"
+        f"{len(report.review)} wait for review in {gold / 'review.jsonl'}.{vain}{void}"
     )
 
 

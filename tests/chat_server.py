@@ -33,6 +33,10 @@ class ChatServer:
     """Settings that the server does not know, as `response_format`."""
     error: tuple[int, str] | None = None
     """Status and body of every answer, in place of the real ones."""
+    refusal: Callable[[dict[str, Any]], str | None] = lambda _question: None
+    """What the server does not like about a question, for good."""
+    counts: bool = True
+    """Whether it tells how many tokens it took."""
     address: str = ""
     questions: list[dict[str, Any]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -105,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self.chat.error[0], self.chat.error[1].encode())
         elif unknown:
             self._json(422, {"error": {"message": f"Unsupported fields: {unknown}", "type": "invalid_request_error"}})
+        elif disliked := self.chat.refusal(question):
+            self._json(400, {"error": {"message": disliked, "type": "invalid_request_error"}})
         elif request["model"] not in MODELS:
             self._missing(request["model"])
         else:
@@ -136,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {
             "id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": "tests",
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+            "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120} if self.chat.counts else None,
         }  # fmt: skip
 
     def _missing(self, model: str) -> None:

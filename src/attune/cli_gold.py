@@ -33,7 +33,8 @@ def export_review(folder: Path, most: int | None, audio_url: str | None, params_
         f"gold export-review: {count} utterances in {folder}. Listen, and fill in the columns text and status (edited, "
         f"confirmed, discarded) of {TABLE}; or import {TASKS} into Label Studio with {FORM} as its labelling interface, started "
         "with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT="
-        f"{folder.resolve().parent}. Then: attune gold import-review FILE"
+        f"{folder.resolve().parent}, and that folder added to the project as a local storage. Then: "
+        "attune gold import-review FILE"
     )
 
 

@@ -13,12 +13,14 @@ from typing import Any, Literal, cast
 from attune import label_studio
 from attune.errors import DataError
 from attune.tables import csv_rows
-from attune.text import normalize
+from attune.text import is_writable, normalize
 
 Verdict = Literal["edited", "confirmed", "discarded"]
 
+IMPORTED = "imported.jsonl"
+"""The file that `attune gold import-review` keeps."""
 _VERDICTS = ("edited", "confirmed", "discarded")
-_KNOWN = ("id", "text", "status", "heard", "proposal")
+_TEXTS = ("text", "transcript", "transcription")
 _NAMED_IN_ERRORS = 5
 
 
@@ -35,11 +37,13 @@ class Correction:
 
 
 def read_corrections(folder: Path) -> dict[str, Correction]:
-    """All of them by utterance id; of several for one utterance the last counts, files in the order of their names.
+    """All of them by utterance id; of several for one utterance the last counts, files in the order of their names, what was
+    imported last of all.
 
     Rows that nobody filled in are passed over. Raises DataError naming the rows that cannot be understood.
     """
-    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in (".jsonl", ".json", ".csv") and p.is_file())
+    found = (p for p in folder.glob("*") if p.suffix.lower() in (".jsonl", ".json", ".csv") and p.is_file())
+    files = sorted(found, key=lambda path: (path.name == IMPORTED, path.name))
     outcomes = [outcome for file in files for outcome in read_file(file)]
     faults = [outcome for outcome in outcomes if isinstance(outcome, str)]
     if faults:
@@ -66,19 +70,21 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
         yield from csv_rows(text.replace("\r\n", "\n").replace("\r", "\n"))
         return
     if suffix == ".jsonl":
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 yield number, _parsed(line)
         return
     content = _parsed(text)
     rows = content if isinstance(content, list) else [content]
+    if isinstance(content, dict) and not {"id", "utterance", "data"} & content.keys():
+        rows = [{"id": name, "text": said} if isinstance(said, str) else said for name, said in content.items()]
     yield from enumerate((_of_task(row) for row in rows), start=1)
 
 
 def _parsed(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"is no JSON: {error}"
 
 
@@ -87,7 +93,7 @@ def _of_task(task: object) -> object:
     if not (label_studio.is_task(task) or label_studio.is_flat_task(task)):
         return task
     given: Mapping[str, Any] = task["data"] if label_studio.is_task(task) else task
-    about = {key: given[key] for key in _KNOWN if key in given and key not in ("text", "status")}
+    about = {key: given[key] for key in ("id", "utterance") if key in given}
     return {**about, **label_studio.verdict(task)}
 
 
@@ -95,7 +101,8 @@ def _read_row(row: object, where: str) -> Correction | str | None:
     if not isinstance(row, Mapping):
         return f"{where} {row if isinstance(row, str) else 'is no object'}"
     given = {str(key).strip().lower(): " ".join(str(value).split()) for key, value in row.items() if value is not None}
-    name, text, status = given.get("id", ""), given.get("text", ""), given.get("status", "").lower()
+    text = next((given[column] for column in _TEXTS if given.get(column)), "")
+    name, status = given.get("utterance") or given.get("id", ""), given.get("status", "").lower()  # some tools number by `id`
     if not text and not status:
         return None  # nobody looked at it yet
     if not name:
@@ -105,7 +112,8 @@ def _read_row(row: object, where: str) -> Correction | str | None:
     verdict = cast(Verdict, status or "edited")
     if verdict == "discarded":
         return Correction(name, verdict, None, where)
-    said = text or (given.get("proposal") or given.get("heard") or "" if verdict == "confirmed" else "")
-    if not normalize(said):
-        return f"{where} is {verdict} and has no text; write what was said, or the status discarded"
-    return Correction(name, verdict, said, where)
+    if not normalize(text):
+        return f"{where} is {verdict} and has no text; write (or copy) what was said into it, or the status discarded"
+    if strange := next((c for c in text if not is_writable(c)), None):
+        return f"{where} has the character {strange!r} in its text"
+    return Correction(name, verdict, text, where)

@@ -5,12 +5,13 @@ is null or false in params.yaml. A further guard is one more function in GUARDS.
 
 What language models do wrong when they correct transcripts, and so what is looked for: they talk (chatter), translate (script,
 language), go round in circles (repetition), tell more or less than was said (edit_ratio, length_ratio, sound), put in what
-sounds quite different (sound), make figures plausible (numbers), swap rare terms for common words (glossary), and find
-right what was misheard (unchanged_confidence).
+sounds quite different (sound), make figures plausible (numbers), turn the sense round (negation), swap rare terms for common
+words (glossary), mend what was heard surely (changed_confidence), and find right what was misheard (unchanged_…).
 """
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,13 +22,14 @@ from rapidfuzz.distance import Levenshtein
 from attune.params import GuardParams
 from attune.records import Edit
 from attune.scoring import edits, score
-from attune.text import compression_ratio, language_of, normalize, numbers, repeats, scripts, sounding, words
+from attune.text import compression_ratio, language_of, negations, normalize, numbers, repeats, scripts, sounding, units
 
 _SURE = 0.7
 """How sure the language of a proposal must be before it counts."""
 _LEAST = 1e-6
-_SMALL = 1
-"""So many sounds may come or go anywhere: articles and endings."""
+_SMALL, _SMALL_IN = 1, 4
+"""So many sounds may change in words of so many sounds and more, whatever their share: endings."""
+_MARKS = frozenset("*_~^`<>|\\{}[]()#")
 _CHATTER = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -63,7 +65,9 @@ class Claim:
     language: str | None = None
     """Code of ISO 639-1; None where nobody said."""
     confidences: tuple[float, ...] = ()
-    """Of the baseline in each normalised word of `heard`, 0 to 1; empty where whoever proposes listened, too."""
+    """Of the baseline in each of the units of `heard`, 0 to 1; empty where whoever proposes listened, too."""
+    probability: float | None = None
+    """That all words of `heard` are right; None where whoever proposes listened, too."""
 
 
 Guard = Callable[[Claim, GuardParams], str | None]
@@ -101,9 +105,12 @@ def chatter(claim: Claim, params: GuardParams) -> str | None:
     """Refuses what a language model says of itself or of its task, and mark-up, where nobody was heard to say it."""
     if not params.chatter:
         return None
-    said = {text.lower() for text in (claim.heard, *claim.alternatives)}
+    said = [f" {normalize(text)} " for text in (claim.heard, *claim.alternatives)]
     found = (match.group().strip() for pattern in _CHATTER for match in pattern.finditer(claim.proposal))
-    remark = next((text for text in found if not any(text.lower() in each for each in said)), None)
+    remark = next((text for text in found if not any(f" {normalize(text)} " in each for each in said)), None)
+    if remark is None:
+        strange = (c for c in claim.proposal if c in _MARKS or (unicodedata.category(c) == "So" and c != "°"))
+        remark = next((c for c in strange if c not in claim.heard), None)
     return None if remark is None else f"{remark[:40]!r} is no part of a transcript"
 
 
@@ -139,10 +146,11 @@ def edit_ratio(claim: Claim, params: GuardParams) -> str | None:
     """Refuses more word edits per baseline word than the bound; one edit is never too many, an empty baseline is one word."""
     if params.max_edit_ratio is None:
         return None
-    counts = score("", claim.heard, claim.proposal).words
-    if counts.errors <= 1:
+    before, after = units(claim.heard), units(claim.proposal)
+    count = Levenshtein.distance(before, after)
+    if count <= 1:
         return None
-    return _above(counts.errors / max(1, counts.reference_length), params.max_edit_ratio, "word edits per baseline word")
+    return _above(count / max(1, len(before)), params.max_edit_ratio, "word edits per baseline word")
 
 
 def length_ratio(claim: Claim, params: GuardParams) -> str | None:
@@ -154,18 +162,26 @@ def length_ratio(claim: Claim, params: GuardParams) -> str | None:
 
 
 def changed_numbers(claim: Claim, params: GuardParams) -> str | None:
-    """Refuses other numbers in a number's place, in figures or words, unless a likely alternative has just these.
+    """Refuses other numbers in numbers' places, in figures or words, unless a likely alternative has just these.
 
     A number for a word that sounds like it (two for too) is the next guard's to judge.
     """
-    proposed = Counter(numbers(claim.proposal, claim.language))
-    if not params.numbers or any(proposed == Counter(numbers(t, claim.language)) for t in (claim.heard, *claim.likely)):
+    said, proposed, *likely = (Counter(numbers(t, claim.language)) for t in (claim.heard, claim.proposal, *claim.likely))
+    gone, new = said - proposed, proposed - said
+    if not params.numbers or proposed in (said, *likely):
         return None
-    for edit in edits(claim.heard, claim.proposal):
-        before, after = numbers(edit.heard, claim.language), numbers(edit.gold, claim.language)
-        if before and after and Counter(before) != Counter(after):
-            return f"{' '.join(after)} where {' '.join(before)} was heard"
+    one_sided = (e.heard or e.gold for e in edits(claim.heard, claim.proposal) if not (e.heard and e.gold))
+    if (gone and new) or any(numbers(text, claim.language) for text in one_sided):
+        return f"{' '.join(new.elements()) or 'no number'} where {' '.join(gone.elements()) or 'none'} was heard"
     return None
+
+
+def negation(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses more or fewer negations than were heard, unless a likely alternative has as many."""
+    said, proposed, *likely = map(negations, (claim.heard, claim.proposal, *claim.likely))
+    if not params.negation or said == proposed or proposed in likely:
+        return None
+    return f"{proposed} negation(s), heard were {said}"
 
 
 def lost_terms(claim: Claim, params: GuardParams) -> str | None:
@@ -180,34 +196,57 @@ def lost_terms(claim: Claim, params: GuardParams) -> str | None:
 def sound(claim: Claim, params: GuardParams) -> str | None:
     """Refuses words that sound unlike those they replace, come from nowhere or go, unless an alternative has that very change.
 
-    The distance is the share of edits between both, sound by sound (`text.sounding`); a single sound more or less is let pass.
+    The distance is the share of edits between both, sound by sound (`text.sounding`); one sound of many may always change.
     """
     if params.max_sound_distance is None:
         return None
     for edit in edits(claim.heard, claim.proposal):
-        if _is_witnessed(claim, edit) or _is_stutter(claim.heard, edit):
+        if _is_witnessed(claim, edit):
             continue
         before, after = (sounding(text).replace(" ", "") for text in (edit.heard, edit.gold))
         distance = Levenshtein.distance(before, after)
-        share = distance / max(1, len(before), len(after))
-        if distance > _SMALL and share > params.max_sound_distance:
+        share = distance / max(len(before), len(after)) if before and after else 1.0
+        if distance <= _SMALL and min(len(before), len(after)) >= _SMALL_IN:
+            continue
+        if share > params.max_sound_distance:
             both = f"{edit.gold or 'nothing'!r} sounds unlike {edit.heard or 'nothing'!r}"
             return f"{both} ({share:.2f} of its sounds, bound {params.max_sound_distance:g})"
     return None
 
 
+def changed_confidence(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses to change what the baseline heard surely, by the least confidence in a changed stretch, unless a likely
+    alternative has that very change: who only reads must leave it."""
+    bound = params.max_changed_confidence
+    if bound is None or not claim.confidences:
+        return None
+    for edit in edits(claim.heard, claim.proposal):
+        least = min(claim.confidences[edit.at : edit.at + len(edit.heard.split())], default=0.0)
+        if least > bound and not _is_witnessed(claim, edit, claim.likely):
+            return f"{edit.heard!r} was heard with confidence {least:.3f}, bound {bound:g}"
+    return None
+
+
 def unchanged_confidence(claim: Claim, params: GuardParams) -> str | None:
-    """Refuses texts whose unchanged words the baseline itself is not sure of, by the geometric mean of its confidences.
+    """Refuses texts of which words stay that the baseline itself is not sure of, by the geometric mean of its confidences.
 
     Who only reads cannot know whether the rest of a misheard utterance is right.
     """
-    bound = params.min_unchanged_confidence
-    if bound is None or not claim.confidences:
+    bound, changes = params.min_unchanged_confidence, edits(claim.heard, claim.proposal)
+    if bound is None or not claim.confidences or not changes:
         return None
-    changed = {place for e in edits(claim.heard, claim.proposal) for place in range(e.at, e.at + len(e.heard.split()))}
+    changed = {place for edit in changes for place in range(edit.at, edit.at + len(edit.heard.split()))}
     rest = [max(value, _LEAST) for place, value in enumerate(claim.confidences) if place not in changed]
     mean = math.exp(sum(map(math.log, rest)) / len(rest)) if rest else 1.0
     return f"{mean:.2f} is the confidence in the words that stay, bound {bound:g}" if mean < bound else None
+
+
+def unchanged_probability(claim: Claim, params: GuardParams) -> str | None:
+    """Refuses texts that were left as they were heard where it is not probable enough that all of their words are right."""
+    bound, probability = params.min_unchanged_probability, claim.probability
+    if bound is None or probability is None or edits(claim.heard, claim.proposal):
+        return None
+    return f"{probability:.2f} is the probability that it was heard rightly, bound {bound:g}" if probability < bound else None
 
 
 def doubt_reference(heard: str, reference: str, params: GuardParams) -> str | None:
@@ -226,31 +265,27 @@ GUARDS: Mapping[str, Guard] = {
     "edit_ratio": edit_ratio,
     "language": language,
     "numbers": changed_numbers,
+    "negation": negation,
     "glossary": lost_terms,
     "sound_distance": sound,
+    "changed_confidence": changed_confidence,
     "unchanged_confidence": unchanged_confidence,
+    "unchanged_probability": unchanged_probability,
 }
 """Every guard by the name it is counted under, in the order they are asked."""
 
 
-def _is_witnessed(claim: Claim, edit: Edit) -> bool:
+def _is_witnessed(claim: Claim, edit: Edit, among: tuple[str, ...] | None = None) -> bool:
     """Whether an alternative has the new words after the same word, or before the same one; both, where words only go."""
-    said, new = [None, *words(claim.heard), None], edit.gold.split()
+    said, new = [None, *units(claim.heard), None], edit.gold.split()
     left, right = said[edit.at], said[edit.at + len(edit.heard.split()) + 1]
-    for text in claim.alternatives:
-        other = [None, *words(text), None]
+    for text in claim.alternatives if among is None else among:
+        other = [None, *units(text), None]
         runs = {tuple(other[at : at + len(new) + 1]) for at in range(len(other))}
         after, before = (left, *new) in runs, (*new, right) in runs
         if (after or before) if new else (left, right) in {*pairwise(other)}:
             return True
     return False
-
-
-def _is_stutter(heard: str, edit: Edit) -> bool:
-    """Whether the edit only takes a word that was heard twice in a row."""
-    said, taken = words(heard), edit.heard.split()
-    around = (said[edit.at - len(taken) : edit.at] if edit.at >= len(taken) else [], said[edit.at + len(taken) :][: len(taken)])
-    return not edit.gold and taken in around
 
 
 def _above(value: float, bound: float, what: str) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
 from attune.errors import ParamsError
@@ -161,11 +161,24 @@ class GuardParams(_Section):
     max_edit_ratio: Annotated[float, Field(ge=0, le=5)] | None
     language: bool
     numbers: bool
+    negation: bool
     glossary: bool
     max_sound_distance: Share | None
+    max_changed_confidence: Share | None
     min_unchanged_confidence: Share | None
+    min_unchanged_probability: Share | None
     max_acoustic_loss: Annotated[float, Field(ge=0)] | None
     max_reference_distance: Share
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _false_is_off(cls, value: Any, info: ValidationInfo) -> Any:
+        """A bound may be switched off by false as by null; true is no number."""
+        if isinstance(value, bool) and str(info.field_name).startswith(("max_", "min_")):
+            if value:
+                raise ValueError("must be a number, or null: off")
+            return None
+        return value
 
 
 class GateParams(_Section):

@@ -104,7 +104,8 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Edit:
-    """A stretch of what was heard that gold has otherwise, in normalised words; either text may be empty."""
+    """A stretch of what was heard that gold has otherwise, in normalised words (characters where no spaces are written); either
+    text may be empty."""
 
     at: int
     """How many words of what was heard stand before it."""

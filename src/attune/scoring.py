@@ -13,7 +13,7 @@ import jiwer
 from rapidfuzz.distance import Levenshtein
 
 from attune.records import Edit, ErrorCounts, Score
-from attune.text import normalize
+from attune.text import normalize, units
 
 _EXAMPLES = 3
 
@@ -82,12 +82,12 @@ def kept_words(reference: str, hypothesis: str) -> frozenset[int]:
 
 
 def edits(heard: str, gold: str) -> tuple[Edit, ...]:
-    """What must be changed in `heard` to get the words of `gold`; changes side by side are one.
+    """What must be changed in `heard` to get the words of `gold` (`text.units`); changes side by side are one.
 
     >>> edits("two tablet are red", "Too tablets red.")
     (Edit(at=0, heard='two tablet are', gold='too tablets'),)
     """
-    before, after = normalize(heard).split(), normalize(gold).split()
+    before, after = units(heard), units(gold)
     found: list[Edit] = []
     matcher = Levenshtein.opcodes(before, after)
     for tag, left, left_end, right, right_end in ((o.tag, o.src_start, o.src_end, o.dest_start, o.dest_end) for o in matcher):

@@ -39,6 +39,13 @@ _ISOLATED_FROM = 10
 _SPOKEN_NUMBERS = frozenset({"de", "en", "es", "fr", "it", "nl", "pt"})
 _DECIMAL_POINT = frozenset({"en", "he", "ja", "ko", "th", "zh"})
 _FIGURE = re.compile(r"\d[\d.,]*\d|\d")
+_NUMBER = re.compile(rf"{_FIGURE.pattern}|[零〇一二三四五六七八九十百千万两]+")
+_TWO_LETTERS = {"deu": "de", "eng": "en", "fra": "fr", "ita": "it", "nld": "nl", "por": "pt", "spa": "es"}
+_NEGATION = re.compile(
+    r"not?|never|none|nothing|nobody|neither|nor|without|cannot|\w+n't|un(?:able|likely|well|safe|stable)|"
+    r"nicht|nichts|kein(?:e[mnrs]?)?|nie(?:mals|mand)?|ohne|nunca|jamás|sin|nada|nadie|ning[uú]n[oa]?|pas|jamais|sans|rien|"
+    r"non|mai|senza|não|nem|sem|niet|geen|nooit|zonder|не|нет|ни|без|никогда|没|沒|不|无|無|非|未|ない|ません|ไม่|لا|لم|ليس|नहीं"
+)
 _SUFFIXED = re.compile(r"\b(\d{1,9})(?:st|nd|rd|th)\b", re.IGNORECASE)
 _EAST_ASIAN = frozenset({"cjk", "hiragana", "katakana", "hangul", "bopomofo", "ideographic"})
 _SPACELESS = frozenset({"cjk", "thai", "lao", "khmer", "myanmar"})
@@ -122,20 +129,39 @@ class Policy:
         return " ".join(text.split())
 
 
+def units(text: str) -> list[str]:
+    """The normalised words of `text`, and its characters one by one in scripts that write no spaces.
+
+    >>> units("Hi, 病人没有"), units("no pain")
+    (['hi', '病', '人', '没', '有'], ['no', 'pain'])
+    """
+    return "".join(f" {c} " if is_spaceless(c) else c for c in normalize(text)).split()
+
+
+def negations(text: str) -> int:
+    """How many words of `text` turn its sense round, in the languages most spoken.
+
+    >>> negations("She can't sleep and has no pain"), negations("er hat keine Schmerzen"), negations("病人没有发烧")
+    (2, 1, 1)
+    """
+    return sum(bool(_NEGATION.fullmatch(unit)) for unit in units(text))
+
+
 def numbers(text: str, language: str | None) -> tuple[str, ...]:
     """The numbers of `text` in their order, in figures, whether they are written so or in words.
 
-    Words are read in the languages that text2num knows; without a language they are read as English.
+    Words are read in the languages that text2num knows; without a language they are read as English. Chinese numerals stand
+    as they are.
 
     >>> numbers("Give twenty-three units, room 4 oh five", "en"), numbers("dos pastillas", "es")
     (('23', '4', '5'), ('2',))
     """
-    code = language or "en"
+    code = _TWO_LETTERS.get(language or "en", language or "en")
     if code in _SPOKEN_NUMBERS:
         from text_to_num import alpha2digit
 
         text = alpha2digit(text, code, threshold=0)
-    return tuple(_FIGURE.findall(text))
+    return tuple(_NUMBER.findall(text))
 
 
 def scripts(text: str) -> frozenset[str]:
@@ -217,6 +243,11 @@ def main_script(text: str) -> str | None:
     """
     scripts = [_script(c) for c in unicodedata.normalize("NFKC", text) if c.isalpha()]
     return max(sorted(set(scripts)), key=scripts.count) if scripts else None
+
+
+def is_writable(character: str) -> bool:
+    """Whether it belongs into a transcript: no control, surrogate or invisible character, but for joiners."""
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn") or character in "\u200c\u200d"
 
 
 def is_spaceless(letter: str) -> bool:

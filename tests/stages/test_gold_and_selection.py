@@ -57,7 +57,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_human_text_becomes_gold_and_the_misheard_is_selected_with_nothing_of_the_test_side(folder: Path) -> None:
     result = run_gold(folder)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("llm_gold: 3 of 4 utterances for training have gold (references); 1 wait for review in ")
+    assert result.stdout.startswith("llm_gold: 2 of 3 utterances for training have gold (references); 1 wait for review in ")
     assert [gold.source for gold in read_jsonl(folder / "gold" / "gold.jsonl", Gold)].count("human") == 4
     assert json.loads((folder / "gold" / "review.jsonl").read_text())["source"] == "clean/2.wav"
     assert json.loads((folder / "g.json").read_text())["quarantined"] == {"no_reference": 1}

@@ -29,8 +29,8 @@ def test_an_empty_folder_and_one_that_is_not_there_hold_nothing(tmp_path: Path) 
 def test_jsonl_rows_are_edited_confirmed_or_discarded(tmp_path: Path) -> None:
     lines = [
         {"id": "a", "text": "Two  tablets."},
-        {"id": "b", "status": "Confirmed", "proposal": "a fever", "heard": "a feeder"},
-        {"id": "c", "status": "confirmed", "proposal": "", "heard": "as heard"},
+        {"utterance": "b", "id": 17, "status": "Confirmed", "text": "a fever"},
+        {"id": "c", "transcript": "a\u2028cough"},
         {"id": "d", "status": "discarded", "text": "whatever"},
         {"id": "e", "text": "", "status": None},
     ]
@@ -38,7 +38,7 @@ def test_jsonl_rows_are_edited_confirmed_or_discarded(tmp_path: Path) -> None:
     assert verdicts(tmp_path) == {
         "a": ("edited", "Two tablets."),
         "b": ("confirmed", "a fever"),
-        "c": ("confirmed", "as heard"),
+        "c": ("edited", "a cough"),
         "d": ("discarded", None),
     }
     assert read_corrections(tmp_path)["b"] == Correction("b", "confirmed", "a fever", f"{tmp_path / 'may.jsonl'}:2")
@@ -57,18 +57,33 @@ def test_label_studio_exports_both_ways(tmp_path: Path) -> None:
     text = {"from_name": "text", "type": "textarea", "value": {"text": ["as", "edited"]}}
     choice = lambda status: {"from_name": "status", "type": "choices", "value": {"choices": [status]}}  # noqa: E731
     full = [
-        task("a", text, choice("edited")), task("b", choice("confirmed")), task("c", choice("discarded")), task("d"),
+        task("a", text, choice("edited")), task("b", text, choice("confirmed")), task("c", choice("discarded")), task("d"),
         task("e", text, was_cancelled=True),
     ]  # fmt: skip
-    flat = [{"id": "f", "audio": "f.flac", "annotation_id": 1, "heard": "x", "text": "flat text", "status": "edited"}]
+    flat = [
+        {"id": 3, "utterance": "f", "audio": "f.flac", "annotation_id": 1, "heard": "x", "text": "flat text", "status": "edited"}
+    ]
     put(tmp_path, "1.json", full)
     put(tmp_path, "2.json", flat)
     assert verdicts(tmp_path) == {
         "a": ("edited", "as edited"),
-        "b": ("confirmed", "as proposed"),
+        "b": ("confirmed", "as edited"),
         "c": ("discarded", None),
         "f": ("edited", "flat text"),
     }
+
+
+def test_what_was_imported_last_wins_over_all(tmp_path: Path) -> None:
+    put(tmp_path, "imported.jsonl", '{"id": "a", "text": "newest"}')
+    put(tmp_path, "june.json", '{"a": "older", "b": "yes"}')
+    assert verdicts(tmp_path) == {"a": ("edited", "newest"), "b": ("edited", "yes")}
+
+
+def test_texts_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, "x.jsonl", '{"id": "a", "text": "fever\\ud800"}')
+    put(tmp_path, "y.json", "[" * 100_000)
+    with pytest.raises(DataError, match=r"2 row\(s\).*x\.jsonl:1 has the character.*y\.json:1 is no JSON"):
+        read_corrections(tmp_path)
 
 
 def test_the_later_row_wins_files_in_the_order_of_their_names(tmp_path: Path) -> None:

@@ -1,16 +1,16 @@
 """A language model that answers messages, wherever it runs: in this process, or behind a server."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from threading import Lock
+from itertools import islice
+from queue import Queue
+from threading import Event, Lock, Thread
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_WAITING = 2
-"""So many times the running requests are handed out at once: none of the threads waits, and little is begun in vain."""
+_ENDED = BaseException("a thread has nothing left to do")
 
 
 class NoAnswer(Exception):
@@ -80,28 +80,36 @@ class Ledger:
 def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
     """The results of `work` as they are done, `threads` at a time.
 
-    Where one fails, nothing more is begun, what runs is waited for and given, and then the failure is raised.
+    Where one fails, nothing more is begun, what runs is waited for and given, and then the failure is raised. Who stops
+    listening, as by Ctrl-C, waits for nothing.
     """
-    waiting, running = iter(items), set[Future[R]]()
-    failure: BaseException | None = None
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            while True:
-                while failure is None and len(running) < threads * _WAITING and (item := next(waiting, None)) is not None:
-                    running.add(pool.submit(work, item))
-                if not running:
-                    break
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    if future.cancelled():
-                        continue
-                    if error := future.exception():
-                        failure = failure or error
-                        for other in running:
-                            other.cancel()
-                    else:
-                        yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    waiting, taking, stopped = iter(items), Lock(), Event()
+    done = Queue[tuple[list[R], BaseException | None]]()
+
+    def serve() -> None:
+        failure: BaseException | None = None
+        while not stopped.is_set() and failure is None:
+            with taking:
+                some = list(islice(waiting, 1))
+            if not some:
+                break
+            try:
+                done.put(([work(some[0])], None))
+            except BaseException as error:  # noqa: BLE001 : raised again where it can be seen
+                failure = error
+                stopped.set()
+        done.put(([], failure or _ENDED))
+
+    for _ in range(threads):
+        Thread(target=serve, daemon=True).start()
+    failure, running = None, threads
+    try:
+        while running:
+            results, ended = done.get()
+            yield from results
+            running -= ended is not None
+            failure = failure or (ended if ended is not _ENDED else None)
+    finally:
+        stopped.set()
     if failure is not None:
         raise failure

@@ -16,6 +16,7 @@ from attune.errors import DataError, GoldError
 from attune.guards import doubt_reference
 from attune.params import GuardParams
 from attune.records import Gold, Hypothesis, Utterance
+from attune.text import normalize
 
 Gate = Callable[[Sequence[Item]], set[str]]
 """The ids of the items that are as good as certain, so that no corrector need be asked."""
@@ -46,7 +47,7 @@ class GoldReport:
     doubted_references: int
     """How many of them have a human's transcript, which is believed all the same."""
     wanted: int
-    """Utterances outside the test split: the ones training could use."""
+    """Utterances of the train split."""
     believed: int
     """Those of them that have gold."""
     void_corrections: tuple[Correction, ...]
@@ -55,6 +56,8 @@ class GoldReport:
     """None where nothing was asked of the corrector, or no utterance is in the blind sample."""
     settled: int
     """Utterances that the gate let pass without asking the corrector."""
+    unanswered: int
+    """Utterances that were asked about in vain, and would be asked about again."""
     gate_check: GateCheck | None
     """What the gate would have done to the blind sample."""
 
@@ -68,23 +71,24 @@ def make_gold(
     corrections: Mapping[str, Correction],
     gate: Gate | None = None,
 ) -> GoldReport:
-    """One Gold for each utterance. A person's verdict wins over a reference, that over a corrector; a test utterance without
-    either is never corrected.
+    """One Gold for each utterance. A person's verdict wins over a reference, that over a corrector, which is asked about
+    the train split only: models validate and are tested on people's texts alone.
 
     Raises GoldError where nobody transcribed a training recording and the corrector has no belief of its own, DataError
     where an utterance was not transcribed by the baseline.
     """
     items = _pair(utterances, hypotheses)
-    by_people = {u.id: gold for u in utterances if (gold := _human(u, corrections.get(u.id)))}
-    asked = [items[u.id] for u in utterances if u.split != "test" and u.id not in by_people]
+    by_people = {u.id: gold for u in utterances if (gold := _human(u, corrections.get(u.id), judge))}
+    asked = [items[u.id] for u in utterances if u.split == "train" and u.id not in by_people]
     blind = [items[u.id] for u in blind_sample(utterances)] if asked else []
-    settled = gate([*asked, *blind]) if gate and asked else set[str]()
+    certain = gate([*asked, *blind]) if gate and asked else set[str]()
+    settled = {item.utterance.id for item in (*asked, *blind) if normalize(item.hypothesis.text)} & certain
     open_items = [item for item in asked if item.utterance.id not in settled]
     proposals = {proposal.id: proposal for proposal in corrector.propose([*open_items, *blind])} if asked else {}
     answers = judge.judge([*open_items, *blind], proposals, corrector)
-    answers |= {item.utterance.id: _settled(item) for item in asked if item.utterance.id in settled}
-    golds = tuple(by_people.get(u.id) or (answers[u.id] if u.split != "test" else _untested(u)) for u in utterances)
-    wanted = [gold for utterance, gold in zip(utterances, golds, strict=True) if utterance.split != "test"]
+    answers |= {item.utterance.id: _settled(item, judge) for item in asked if item.utterance.id in settled}
+    golds = tuple(by_people.get(u.id) or (answers[u.id] if u.split == "train" else _unasked(u)) for u in utterances)
+    wanted = [gold for utterance, gold in zip(utterances, golds, strict=True) if utterance.split == "train"]
     quarantined = [
         _review_item(items[g.id], g.why, g.proposal) for g in golds if g.source == "quarantined" and g.why != _DISCARDED
     ]
@@ -104,13 +108,14 @@ def make_gold(
         void_corrections=tuple(each for each in corrections.values() if each.id not in items),
         blind_check=check_blind(blind, answers) if blind else None,
         settled=len(asked) - len(open_items),
+        unanswered=sum(not proposal.lasting for proposal in proposals.values()),
         gate_check=check_gate(blind, settled, answers) if gate and blind else None,
     )
 
 
 def needs_corrector(utterances: Iterable[Utterance], corrections: Mapping[str, Correction]) -> bool:
-    """Whether there is a recording outside the test split that nobody transcribed or judged."""
-    return any(u.split != "test" and not u.reference and u.id not in corrections for u in utterances)
+    """Whether there is a recording of the train split that nobody transcribed or judged."""
+    return any(u.split == "train" and not u.reference and u.id not in corrections for u in utterances)
 
 
 def metrics(report: GoldReport) -> dict[str, Any]:
@@ -150,20 +155,21 @@ def _pair(utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> 
     return {utterance.id: Item(utterance, heard[utterance.id]) for utterance in utterances}
 
 
-def _human(utterance: Utterance, correction: Correction | None) -> Gold | None:
+def _human(utterance: Utterance, correction: Correction | None, judge: Judge) -> Gold | None:
     if correction is not None and correction.text is None:
         return Gold(utterance.id, None, "quarantined", _DISCARDED)
-    if correction is not None:
-        return Gold(utterance.id, correction.text, "human", correction.verdict)
+    if correction is not None and correction.text is not None:
+        return Gold(utterance.id, judge.written(correction.text), "human", correction.verdict)
     return Gold(utterance.id, utterance.reference, "human", "reference") if utterance.reference else None
 
 
-def _settled(item: Item) -> Gold:
-    return Gold(item.utterance.id, item.hypothesis.text, "unchanged", "recognizers_agree")
+def _settled(item: Item, judge: Judge) -> Gold:
+    return Gold(item.utterance.id, judge.written(item.hypothesis.text), "unchanged", "recognizers_agree")
 
 
-def _untested(utterance: Utterance) -> Gold:
-    return Gold(utterance.id, None, "quarantined", "test_without_reference")
+def _unasked(utterance: Utterance) -> Gold:
+    """Only people's texts validate and test."""
+    return Gold(utterance.id, None, "quarantined", f"{utterance.split}_without_reference")
 
 
 def _doubted(golds: Iterable[Gold], items: Mapping[str, Item], guards: GuardParams) -> Iterator[ReviewItem]:

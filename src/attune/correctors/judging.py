@@ -7,13 +7,12 @@ from attune import guards
 from attune.correctors.protocol import Corrector, Item, Proposal
 from attune.guards import Claim
 from attune.params import GuardParams
-from attune.records import Gold, Hypothesis
+from attune.records import Edit, Gold, Hypothesis
 from attune.scoring import edits
-from attune.text import Policy, normalize
+from attune.text import Policy, is_spaceless, normalize, units
 
-AcousticCheck = Callable[[Sequence[tuple[Item, str, str]]], list[float | None]]
-"""(item, what was heard, what is proposed), in one style → by how many nats the proposal is less likely in the sound; None
-where that cannot be told."""
+AcousticCheck = Callable[[Sequence[tuple[Item, tuple[str, ...]]]], list[list[float | None]]]
+"""For each item the log-probabilities of these texts in its sound; None where that cannot be told."""
 ACOUSTIC = "acoustic_loss"
 _NEARLY_AS_LIKELY = 4.6
 """Nats: a hundredth as likely as the best of the n-best list."""
@@ -41,12 +40,16 @@ class Judge:
         golds = {i.utterance.id: self._guarded(i, proposals.get(i.utterance.id, unanswered), corrector) for i in items}
         return golds | self._unlikely([item for item in items if golds[item.utterance.id].edits], golds)
 
+    def written(self, text: str) -> str:
+        """As params want transcripts written."""
+        return self._policy.write(text) if normalize(text) else text
+
     def _guarded(self, item: Item, proposal: Proposal, corrector: Corrector) -> Gold:
         name, heard = item.utterance.id, item.hypothesis
         if proposal.text is None:
             return Gold(name, None, "quarantined", proposal.why, proposal.doubted, corrector.model)
-        text = self._policy.write(proposal.text) if normalize(proposal.text) else proposal.text
-        claim = claim_of(heard, text, self._glossary, self._language, deaf=corrector.source == "llm")
+        text = self.written(proposal.text)
+        claim = claim_of(heard, text, self._glossary, self._language or heard.language, deaf=corrector.source == "llm")
         if refusal := guards.refuse(claim, self._params):
             return Gold(name, None, "quarantined", f"{refusal.guard}: {refusal.reason}", text, corrector.model)
         same = normalize(heard.text) == normalize(text)
@@ -55,23 +58,66 @@ class Judge:
         return Gold(name, text, source, proposal.why, model=corrector.model, guards=self._passed, edits=changes)
 
     def _unlikely(self, changed: Sequence[Item], golds: Mapping[str, Gold]) -> dict[str, Gold]:
-        """The golds of changed items after their sound was asked, too."""
+        """The golds of changed items after their sound was asked, too: about each change alone, and about all together."""
         bound = self._params.max_acoustic_loss
         if bound is None or not changed:
             return {}
         assert self._listen is not None
-        texts = [golds[item.utterance.id].text or "" for item in changed]
-        asked = [(item, *in_one_style(item.hypothesis.text, text)) for item, text in zip(changed, texts, strict=True)]
+        asked = [(item, versions(item.hypothesis.text, golds[item.utterance.id].edits)) for item in changed]
         found = {}
-        for item, text, loss in zip(changed, texts, self._listen(asked), strict=True):
-            gold = golds[item.utterance.id]
-            stretches = len(gold.edits)
-            if loss is not None and loss / stretches <= bound:
+        for item, scores in zip(changed, self._listen(asked), strict=True):
+            gold, loss = golds[item.utterance.id], worst_loss(scores)
+            if loss is not None and loss <= bound:
                 found[gold.id] = replace(gold, guards=(*gold.guards, ACOUSTIC))
                 continue
-            why = "the model cannot tell" if loss is None else f"{loss / stretches:.1f} nats for each change, bound {bound:g}"
-            found[gold.id] = Gold(gold.id, None, "quarantined", f"{ACOUSTIC}: {why}", text, gold.model)
+            why = "the model cannot tell" if loss is None else f"{loss:.1f} nats for a change, bound {bound:g}"
+            found[gold.id] = Gold(gold.id, None, "quarantined", f"{ACOUSTIC}: {why}", gold.text, gold.model)
         return found
+
+
+def worst_loss(log_probs: Sequence[float | None]) -> float | None:
+    """By how many nats the worst change is less likely in the sound than what was heard, of log-probabilities as `versions`
+    has the texts; all of the changes together count by their mean. None where the model cannot tell.
+
+    >>> worst_loss([-1.0, -2.0, -9.0, -5.0]), worst_loss([-1.0, -7.0]), worst_loss([-1.0, None])
+    (8.0, 6.0, None)
+    """
+    known = [each for each in log_probs if each is not None]
+    if len(known) < len(log_probs):
+        return None
+    heard, *changed = known
+    *each, whole = changed if len(changed) > 1 else (*changed, *changed)
+    return max([*(heard - alone for alone in each), (heard - whole) / len(each)])
+
+
+def versions(heard: str, changes: Sequence[Edit]) -> tuple[str, ...]:
+    """What was heard, the same with each of the changes alone, and with all of them: all written as the recogniser writes.
+
+    A single change is there once. Where words and spelling cannot be told apart, all are normalised.
+
+    >>> versions("No feeder, no coff", edits("No feeder, no coff", "no fever no cough"))
+    ('No feeder, no coff', 'No fever no coff', 'No feeder, no cough', 'No fever no cough')
+    """
+    said, capitals = heard.split(), heard.isupper()
+    if any(len(units(token)) != 1 for token in said):
+        said, capitals = units(heard), False
+    each = [_changed(said, [change], capitals=capitals) for change in changes]
+    whole = [_changed(said, changes, capitals=capitals)] if len(changes) > 1 else []
+    return (_written(said), *each, *whole)
+
+
+def _changed(said: Sequence[str], changes: Sequence[Edit], *, capitals: bool) -> str:
+    new = list(said)
+    for change in sorted(changes, key=lambda each: -each.at):
+        text = change.gold.upper() if capitals else change.gold
+        new[change.at : change.at + len(change.heard.split())] = text.split()
+    return _written(new)
+
+
+def _written(said: Sequence[str]) -> str:
+    """The units with spaces between them where their script writes any."""
+    spaced = (unit if is_spaceless(unit[0]) else f" {unit} " for unit in said)
+    return " ".join("".join(spaced).split())
 
 
 def claim_of(heard: Hypothesis, proposal: str, glossary: Sequence[str], language: str | None, *, deaf: bool) -> Claim:
@@ -84,30 +130,14 @@ def claim_of(heard: Hypothesis, proposal: str, glossary: Sequence[str], language
         likely=tuple(alternative.text for alternative in heard.alternatives if best - alternative.score <= _NEARLY_AS_LIKELY),
         glossary=tuple(glossary),
         language=language,
-        confidences=word_confidences(heard) if deaf else (),
+        confidences=unit_confidences(heard) if deaf else (),
+        probability=(heard.confidence if heard.probability is None else heard.probability) if deaf else None,
     )
 
 
-def word_confidences(heard: Hypothesis) -> tuple[float, ...]:
-    """Of each normalised word; that of the whole text where its words cannot be told apart so."""
-    said = [normalize(word.text).split() for word in heard.words]
-    if [each for some in said for each in some] == normalize(heard.text).split():
+def unit_confidences(heard: Hypothesis) -> tuple[float, ...]:
+    """Of each of the units (`text.units`); that of the whole text where its words cannot be told apart so."""
+    said = [units(word.text) for word in heard.words]
+    if [each for some in said for each in some] == units(heard.text):
         return tuple(word.confidence for word, some in zip(heard.words, said, strict=True) for _ in some)
-    return (heard.confidence,) * len(normalize(heard.text).split())
-
-
-def in_one_style(heard: str, proposal: str) -> tuple[str, str]:
-    """Both texts such that they differ in the changed words alone, and are written as the recogniser writes.
-
-    Each word of `heard` is one normalised word, and what was changed takes its case; else both are normalised.
-
-    >>> in_one_style("no feeder today", "No fever today!"), in_one_style("A well-known drug.", "a well known rug")
-    (('no feeder today', 'no fever today'), ('a well known drug', 'a well known rug'))
-    """
-    said = heard.split()
-    if any(len(normalize(token).split()) != 1 for token in said):
-        return normalize(heard), normalize(proposal)
-    for edit in reversed(edits(heard, proposal)):
-        new = edit.gold.upper() if heard.isupper() else edit.gold
-        said[edit.at : edit.at + len(edit.heard.split())] = new.split()
-    return " ".join(heard.split()), " ".join(said)
+    return (heard.confidence,) * len(units(heard.text))

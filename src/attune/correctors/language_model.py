@@ -51,7 +51,6 @@ class LanguageModelCorrector:
                 self._give_up_if_hopeless(error)
                 return found + [Proposal(item.utterance.id, None, "no_answer", lasting=False) for item, _ in waiting]
             self.ledger.enter(replies)
-            self._in_vain = 0
             unread = []
             for (item, message), reply in zip(waiting, replies, strict=True):
                 try:
@@ -59,16 +58,20 @@ class LanguageModelCorrector:
                 except Malformed:
                     unread.append((item, message))
                     continue
-                found.append(Proposal(item.utterance.id, text, "answered"))
+                found.append(Proposal(item.utterance.id, text, "unsure" if text is None else "answered"))
             waiting = unread
             if not waiting:
+                self._in_vain = 0
                 break
-        return found + [Proposal(item.utterance.id, None, "malformed_answer") for item, _ in waiting]
+        if waiting:
+            self._give_up_if_hopeless("what it says cannot be read")
+        lasting = self._chat.repeats
+        return found + [Proposal(item.utterance.id, None, "malformed_answer", lasting=lasting) for item, _ in waiting]
 
-    def _give_up_if_hopeless(self, error: NoAnswer) -> None:
+    def _give_up_if_hopeless(self, why: object) -> None:
         self._in_vain += 1
-        if self._in_vain >= _HOPELESS:
+        if self._in_vain >= _HOPELESS and not self._chat.repeats:
             raise GoldError(
-                f"{self.model} gave no answer to {self._in_vain} requests in a row, the last time: {error}; see whether it "
-                "is well: attune llm check, and run again; what was answered is kept"
-            ) from error
+                f"{self.model} gave no answer that can be used to {self._in_vain} requests in a row, the last time: {why}; see "
+                "whether it is well: attune llm check, and run again; what was answered is kept"
+            )

@@ -4,6 +4,7 @@ Its four usual failures each get the command that mends it: server down, model n
 """
 
 import os
+import re
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -36,8 +37,12 @@ class OllamaChat:
         """
         self._ollama = _client_library()
         self._params, self.concurrency, self.model = params, params.concurrency, f"ollama {params.model}"
-        self.host = os.environ.get("OLLAMA_HOST") or _DEFAULT_HOST
-        self._client = self._ollama.Client(timeout=params.timeout_s)
+        address = os.environ.get("OLLAMA_HOST") or _DEFAULT_HOST
+        self.host = re.sub(r"//[^/@]*@", "//", address)  # without a password: people read it
+        try:
+            self._client = self._ollama.Client(timeout=params.timeout_s)
+        except (ValueError, TypeError) as error:
+            raise GoldError(f"OLLAMA_HOST is no address: {self.host!r}; set it as in {_DEFAULT_HOST}") from error
         weakref.finalize(self, self._client.close)
         digests = self._listed()
         wanted = params.model if ":" in params.model else f"{params.model}:latest"
@@ -100,7 +105,7 @@ class OllamaChat:
             raise self._down() from error
         except (httpx.TimeoutException, httpx.TransportError) as error:
             raise NoAnswer(f"{type(error).__name__}: {error}") from error
-        except (ValueError, TypeError, AttributeError, LookupError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             raise NoAnswer(f"what came back is no reply of Ollama's: {' '.join(str(error).split())[:120]}") from error
 
     def _said(self, error: Any) -> Exception:

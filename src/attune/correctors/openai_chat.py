@@ -4,7 +4,7 @@ The client's own back-off (https://github.com/openai/openai-python#retries) hand
 OPENAI_API_KEY; servers of one's own need none.
 """
 
-import json
+import math
 import os
 import time
 import weakref
@@ -19,8 +19,7 @@ from attune.params import OpenAIParams
 from attune.workcache import digest_of
 
 _ANSWER_TOKENS = 512
-_CHARACTERS_A_TOKEN = 2
-"""At least: so many tokens of the allowance are put aside for a message that is on its way."""
+_LATIN_ENDS = "\u0370"
 _TRIES_TO_REACH, _PAUSE_S, _REACHED_WITHIN_S = 3, 1.0, 10.0
 _SOME_CHANCE = 0.7
 _OPTIONAL = ("response_format", "seed", "temperature", "max_tokens")
@@ -64,7 +63,7 @@ class OpenAIChat:
         self._params, self._allowance, self._left_out = params, Allowance(params.max_tokens), set[str]()
         self._client = self._openai.OpenAI(
             base_url=params.base_url,
-            api_key=os.environ.get("OPENAI_API_KEY") or "none",
+            api_key=_key(),
             timeout=params.timeout_s,
             max_retries=params.attempts - 1,
         )
@@ -82,29 +81,30 @@ class OpenAIChat:
             raise self._fault(error) from error
 
     def _one(self, message: Message, chance: int) -> Reply:
-        aside = (len(message.system) + len(message.user)) // _CHARACTERS_A_TOKEN + _ANSWER_TOKENS
+        aside = _tokens_at_most(message)
         self._allowance.put_aside(aside)
-        spent = 0
+        spent = aside  # where the server does not tell, or broke off
         try:
             begin_s = time.monotonic()
-            text, tokens_in, tokens_out = self._completed(message, chance)
-            spent = tokens_in + tokens_out
-            return Reply(text, tokens_in, tokens_out, time.monotonic() - begin_s)
+            text, told = self._completed(message, chance)
+            spent = sum(told) or aside
+            return Reply(text, *told, time.monotonic() - begin_s)
         finally:
             self._allowance.settle(aside, spent)
 
-    def _completed(self, message: Message, chance: int) -> tuple[str, int, int]:
-        """What the server said, without the settings that it refuses."""
+    def _completed(self, message: Message, chance: int) -> tuple[str, tuple[int, int]]:
+        """What the server said, and its tokens in and out; settings that it refuses are left out, from now on if that helps."""
+        left_out = set(self._left_out)
         while True:
-            left_out = set(self._left_out)
             try:
                 done = self._client.chat.completions.create(**self._request(message, chance, left_out))
+                self._left_out |= left_out
                 return _content(done)
-            except (self._openai.BadRequestError, self._openai.UnprocessableEntityError) as error:
-                rest = [name for name in _OPTIONAL if name not in left_out]
-                if not rest:
-                    raise self._fault(error) from error
-                self._left_out |= {next((name for name in rest if name in str(error)), rest[0])}
+            except (self._openai.BadRequestError, self._openai.UnprocessableEntityError) as error:  # noqa: PERF203
+                named = [name for name in _OPTIONAL if name not in left_out and name in str(error)]
+                if left_out == set(_OPTIONAL):
+                    raise NoAnswer(f"the server refuses it: {' '.join(str(error).split())[:160]}") from error
+                left_out |= {named[0]} if named else set(_OPTIONAL)
             except self._openai.APITimeoutError as error:
                 raise NoAnswer(f"no answer within {self._params.timeout_s:g} s") from error
             except self._openai.APIConnectionError as error:
@@ -119,8 +119,8 @@ class OpenAIChat:
                 raise NoAnswer(str(error)) from error
             except self._openai.APIError as error:
                 raise self._fault(error) from error
-            except (ValueError, TypeError, AttributeError, LookupError) as error:  # a reply that is none, as proxies send
-                raise NoAnswer(f"what came back is no chat completion: {error}") from error
+            except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:  # no reply, as proxies send
+                raise NoAnswer(f"what came back is no chat completion: {str(error)[:160]}") from error
 
     def _request(self, message: Message, chance: int, left_out: set[str]) -> dict[str, Any]:
         wanted: dict[str, Any] = {
@@ -167,14 +167,27 @@ class OpenAIChat:
         return GoldError(f"{url} does not answer as an OpenAI-compatible server would ({said}); correct llm_gold.openai.base_url")
 
 
-def _content(done: Any) -> tuple[str, int, int]:
+def _content(done: Any) -> tuple[str, tuple[int, int]]:
     if isinstance(done, str):
         raise ValueError(f"text in place of JSON: {done[:80]!r}")
     usage = done.usage
     text = done.choices[0].message.content
     if not isinstance(text, str):
-        raise ValueError(f"no text in {json.dumps(str(done))[:80]}")
-    return text, int(usage.prompt_tokens) if usage else 0, int(usage.completion_tokens) if usage else 0
+        raise ValueError(f"no text in {str(done)[:80]!r}")
+    return text, (int(usage.prompt_tokens), int(usage.completion_tokens)) if usage else (0, 0)
+
+
+def _tokens_at_most(message: Message) -> int:
+    """Tokens that a message and its answer may take: half a one for each character, a whole one for those beyond Latin."""
+    text = message.system + message.user
+    return math.ceil(sum(0.5 if character < _LATIN_ENDS else 1.0 for character in text)) + _ANSWER_TOKENS
+
+
+def _key() -> str:
+    key = os.environ.get("OPENAI_API_KEY", "").strip() or "none"
+    if not key.isascii() or not key.isprintable():
+        raise GoldError("OPENAI_API_KEY has characters that no key has; set it anew, without quotation marks or line breaks")
+    return key
 
 
 def _client_library() -> Any:

@@ -14,12 +14,17 @@ from rapidfuzz import fuzz, process
 
 from attune.correctors.protocol import Item
 from attune.records import Hypothesis
-from attune.text import normalize, sounding, words
+from attune.text import is_writable, normalize, sounding, words
 from attune.workcache import digest_of
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"id": {"type": "string"}, "unchanged": {"type": "boolean"}, "text": {"type": "string"}},
+    "properties": {
+        "id": {"type": "string"},
+        "unchanged": {"type": "boolean"},
+        "unsure": {"type": "boolean"},
+        "text": {"type": "string"},
+    },
     "required": ["id"],
     "additionalProperties": False,
 }
@@ -110,8 +115,9 @@ def near_terms(heard: Hypothesis, glossary: Sequence[str]) -> list[str]:
     return [glossary[at] for at in order[:_MOST_TERMS]]
 
 
-def read_answer(answer: str, item: Item) -> str:
-    """The text that the answer gives for the item, what was heard where it changes nothing. Raises Malformed.
+def read_answer(answer: str, item: Item) -> str | None:
+    """The text that the answer gives for the item, what was heard where it changes nothing, None where it is unsure. Raises
+    Malformed.
 
     The first JSON object counts, whatever stands around it: models like to talk.
     """
@@ -119,12 +125,16 @@ def read_answer(answer: str, item: Item) -> str:
     told = content.get("id")
     if told is not None and str(told) != item.utterance.id:
         raise Malformed(f"it is about {str(told)[:40]!r}")
+    if content.get("unsure") is True:
+        return None
     if content.get("unchanged") is True:
         return item.hypothesis.text
     text = content.get("text")
     if not isinstance(text, str):
         raise Malformed("it has neither text nor unchanged: true")
     plain = " ".join(text.replace(_OPEN, "").replace(_CLOSE, "").split())
+    if strange := next((c for c in plain if not is_writable(c)), None):
+        raise Malformed(f"its text has the character {strange!r}")
     return item.hypothesis.text if words(plain) == words(item.hypothesis.text) else plain
 
 
@@ -133,7 +143,7 @@ def _first_object(answer: str) -> dict[str, Any]:
     while start >= 0:
         try:
             content, _ = decoder.raw_decode(answer, start)
-        except ValueError:
+        except (ValueError, RecursionError):
             start = answer.find("{", start + 1)
             continue
         return content if isinstance(content, dict) else {}

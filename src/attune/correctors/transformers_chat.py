@@ -43,7 +43,7 @@ class TransformersChat:
             reuse_freed_memory()
         self.model, self.batch, self._device = f"transformers {params.model}", params.batch_size, device
         self._tokenizer, self._model = _loaded(folder, params.model, device, dtype, four_bit)
-        self.digest = digest_of("transformers 1", files_digest(folder), four_bit, dtype, self._new_tokens)
+        self.digest = digest_of("transformers 1", files_digest(folder), four_bit, dtype, self._new_tokens, params.kv_cache)
         self._cache: str | None = None if params.kv_cache == "auto" else params.kv_cache
         self._beginning: list[int] = []
         self._beginning_states: Any = None

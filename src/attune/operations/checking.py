@@ -67,7 +67,9 @@ def check(name: CorrectorName, gold: GoldParams, device: str) -> Iterator[Step |
     try:
         begin_s = time.monotonic()
         chat = open_chat(name, gold, device)
-        yield Step("model", True, f"{chat.model} opened in {time.monotonic() - begin_s:.1f} s")
+        here = _listed(name, gold)
+        said = f"{chat.model} opened in {time.monotonic() - begin_s:.1f} s" if here else f"{chat.model} is not listed, but asked"
+        yield Step("model", True, said)
         prompt = read_prompt(gold, "en", ())
     except AttuneError as error:
         yield Step("model", False, str(error))
@@ -77,7 +79,10 @@ def check(name: CorrectorName, gold: GoldParams, device: str) -> Iterator[Step |
         yield outcome
         if not outcome.passed and outcome.said.startswith(_VAIN):
             return
-    yield _speed(chat, prompt)
+    try:
+        yield _speed(chat, prompt)
+    except (NoAnswer, AttuneError) as error:
+        yield Step("speed", False, f"{_VAIN}: {error}")
 
 
 def models(name: CorrectorName, gold: GoldParams) -> list[str]:
@@ -106,6 +111,11 @@ def _reached(name: CorrectorName, gold: GoldParams) -> str:
     return f"the server at {where} answers and lists {len(found)} model(s)"
 
 
+def _listed(name: CorrectorName, gold: GoldParams) -> bool:
+    """Whether the server says that it has the model; some serve one that they do not list."""
+    return name != "openai" or gold.openai.model in models(name, gold)
+
+
 def _tried(step: str, chat: Chat, prompt: Prompt, sample: _Sample) -> Step:
     item = _item(sample)
     try:
@@ -118,8 +128,9 @@ def _tried(step: str, chat: Chat, prompt: Prompt, sample: _Sample) -> Step:
     except Malformed as error:
         said = " ".join(reply.text.split())[:80]
         return Step(step, False, f"its answer cannot be read: {error} ({said!r}); choose a model that follows instructions")
-    if sample.wanted not in words(text):
-        return Step(step, False, f"{sample.heard!r} became {text!r}, without {sample.wanted!r}; a larger model may do better")
+    if sample.wanted not in words(text or ""):
+        said = f"{sample.heard!r} became {text or 'nothing sure'!r}, without {sample.wanted!r}"
+        return Step(step, False, f"{said}; a larger model may do better")
     return Step(step, True, f"{sample.heard!r} became {text!r}")
 
 

@@ -97,21 +97,21 @@ class Workshop:
                 "llm_gold.guards.max_acoustic_loss to null, or name the model that it was made from"
             )
 
-        def losses(asked: Sequence[tuple[Item, str, str]]) -> list[float | None]:
+        def likely(asked: Sequence[tuple[Item, tuple[str, ...]]]) -> list[list[float | None]]:
             acoustics = open_acoustics(load_checkpoint(model.name, model.revision, model.language), model)
-            keys = [digest_of(acoustics.digest, item.utterance.audio_digest, *texts) for item, *texts in asked]
+            keys = [digest_of(acoustics.digest, item.utterance.audio_digest, *texts) for item, texts in asked]
             known = {key: self._cache.get_or_none(key) for key in keys}
             missing = [place for place, key in enumerate(keys) if not isinstance(known[key], list)]
             portions = [missing[at : at + _LISTENED_AT_ONCE] for at in range(0, len(missing), _LISTENED_AT_ONCE)]
             for portion in track(portions, "listening again") if portions else ():
                 clips = [self._sounds[asked[place][0].utterance.id] for place in portion]
-                found = acoustics.log_probs(clips, [asked[place][1:] for place in portion])
-                new = {keys[place]: list(pair) for place, pair in zip(portion, found, strict=True)}
+                found = acoustics.log_probs(clips, [asked[place][1] for place in portion])
+                new = {keys[place]: scores for place, scores in zip(portion, found, strict=True)}
                 self._cache.put(new)
                 known |= new
-            return [_loss(*known[key]) for key in keys]
+            return [known[key] for key in keys]
 
-        return losses
+        return likely
 
     def _remembering(self, corrector: Corrector) -> Corrector:
         self.remembered.append(RememberedCorrector(corrector, self._cache))
@@ -230,10 +230,6 @@ def percentile(ordered: Sequence[float], share: float) -> float | None:
 def _probability(heard: Hypothesis) -> float:
     """That the text is right, where that was learnt; else how sure the model is."""
     return heard.confidence if heard.probability is None else heard.probability
-
-
-def _loss(heard: float | None, proposed: float | None) -> float | None:
-    return None if heard is None or proposed is None else heard - proposed
 
 
 def _same_checkpoint(one: Path, other: Path) -> bool:

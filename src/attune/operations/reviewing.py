@@ -7,10 +7,11 @@ import html
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import soundfile
 
-from attune.corrections import Correction, read_file
+from attune.corrections import IMPORTED, Correction, read_file
 from attune.correctors.gold import ReviewItem
 from attune.dataset import SAMPLE_RATE_HZ, Sounds, read_utterances
 from attune.errors import DataError
@@ -18,7 +19,7 @@ from attune.files import read_jsonl, whole_folder, write_csv, write_text
 from attune.progress import track
 
 TASKS, TABLE, FORM, AUDIO = "tasks.json", "review.csv", "label_config.xml", "audio"
-_COLUMNS = ("id", "audio", "heard", "proposal", "why", "confidence", "speaker", "text", "status")
+_COLUMNS = ("utterance", "audio", "heard", "proposal", "why", "confidence", "speaker", "text", "status")
 _FORM = """<View>
   <Header value="$why"/>
   <Audio name="audio" value="$audio"/>
@@ -56,20 +57,20 @@ def export_review(gold: Path, prepared: Path, target: Path, most: int | None, au
     if not waiting:
         return 0
     speakers = {u.id: u.speaker for u in read_utterances(prepared)}
-    sounds, prefix = Sounds(prepared), audio_url or f"/data/local-files/?d={target.name}/{AUDIO}/"
+    sounds, prefix = Sounds(prepared), _prefix(audio_url) or f"/data/local-files/?d={quote(target.name)}/{AUDIO}/"
     with whole_folder(target) as folder:
         (folder / AUDIO).mkdir()
         for item in track(waiting, "exporting", len(waiting)):
             soundfile.write(folder / AUDIO / f"{item.id}.flac", sounds[item.id], SAMPLE_RATE_HZ)
         rows = [_row(item, speakers.get(item.id, ""), prefix) for item in waiting]
         write_text(folder / TASKS, json.dumps([_task(row) for row in rows], indent=1, ensure_ascii=False) + "\n")
-        write_csv(folder / TABLE, _COLUMNS, ({**row, "audio": f"{AUDIO}/{row['id']}.flac"} for row in rows))
+        write_csv(folder / TABLE, _COLUMNS, ({**row, "audio": f"{AUDIO}/{row['utterance']}.flac"} for row in rows))
         write_text(folder / FORM, _FORM)
     return len(waiting)
 
 
 def import_review(file: Path, corrections: Path, prepared: Path) -> Imported:
-    """Brings what people decided in `file` into the folder of corrections, added to what is there under its name.
+    """Brings what people decided in `file` into the folder of corrections, where it wins over what was decided before.
 
     Raises DataError for rows that cannot be understood; then nothing is brought in.
     """
@@ -80,17 +81,24 @@ def import_review(file: Path, corrections: Path, prepared: Path) -> Imported:
     found = {outcome.id: outcome for outcome in outcomes if isinstance(outcome, Correction)}
     if not found:
         raise DataError(f"{file} holds no decision: no row has a text or a status, or it is no review table or export")
-    target = corrections / f"{file.stem}.jsonl"
+    known = {utterance.id for utterance in read_utterances(prepared)}
+    if not found.keys() & known:
+        raise DataError(f"{file} is about no utterance of this corpus, first {min(found)}; was it exported from another one?")
+    target = corrections / IMPORTED
     before = read_file(target) if target.is_file() else []
     kept = {each.id: each for each in before if isinstance(each, Correction)} | found
     write_text(target, "".join(f"{json.dumps(_line(each), ensure_ascii=False)}\n" for each in kept.values()))
-    known = {utterance.id for utterance in read_utterances(prepared)}
     return Imported(len(found), len(found.keys() - known), target)
+
+
+def _prefix(address: str | None) -> str | None:
+    """With what parts it from a file's name."""
+    return address if address is None or address.endswith(("/", "=")) else f"{address}/"
 
 
 def _row(item: ReviewItem, speaker: str, prefix: str) -> dict[str, object]:
     return {
-        "id": item.id,
+        "utterance": item.id,
         "audio": f"{prefix}{item.id}.flac",
         "heard": item.heard,
         "proposal": item.proposal or "",

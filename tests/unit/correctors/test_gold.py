@@ -17,7 +17,7 @@ from attune.text import Policy
 
 MakeItem = Callable[..., Item]
 
-GUARDS = bounds(max_edit_ratio=0.6, min_unchanged_confidence=None)
+GUARDS = bounds(max_edit_ratio=0.6, min_unchanged_confidence=None, min_unchanged_probability=None)
 
 
 class Says:

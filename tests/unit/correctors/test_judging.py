@@ -6,10 +6,11 @@ import pytest
 from guard_bounds import bounds
 
 from attune.correctors.agreement import Agreement
-from attune.correctors.judging import Judge, word_confidences
+from attune.correctors.judging import Judge, unit_confidences, versions
 from attune.correctors.protocol import Item, Proposal
 from attune.correctors.references import References
 from attune.records import Gold, Hypothesis, Word
+from attune.scoring import edits
 from attune.text import Policy
 
 MakeItem = Callable[..., Item]
@@ -20,10 +21,10 @@ def judged(item: Item, text: str | None, judge: Judge) -> Gold:
     return judge.judge([item], proposal, References())[item.utterance.id]
 
 
-def listening(losses: Sequence[float | None], asked: list[tuple[str, str]]) -> Judge:
-    def listen(texts: Sequence[tuple[Item, str, str]]) -> list[float | None]:
-        asked.extend((heard, proposed) for _, heard, proposed in texts)
-        return list(losses)
+def listening(scores: Sequence[float | None], asked: list[tuple[str, ...]]) -> Judge:
+    def listen(texts: Sequence[tuple[Item, tuple[str, ...]]]) -> list[list[float | None]]:
+        asked.extend(versions for _, versions in texts)
+        return [list(scores)]
 
     return Judge(bounds(max_acoustic_loss=8.0), Policy(), listen=listen)
 
@@ -35,25 +36,37 @@ def test_gold_is_written_as_transcripts_are(make_item: MakeItem) -> None:
 
 
 def test_a_change_that_the_sound_bears_out_passes_that_guard_too(make_item: MakeItem) -> None:
-    asked: list[tuple[str, str]] = []
-    gold = judged(make_item("x", "no feeder today"), "No fever today.", listening([7.9], asked))
+    asked: list[tuple[str, ...]] = []
+    gold = judged(make_item("x", "no feeder today"), "No fever today.", listening([-1.0, -8.9], asked))
     assert (gold.text, gold.guards[-1]) == ("No fever today.", "acoustic_loss")
     assert asked == [("no feeder today", "no fever today")]
 
 
-@pytest.mark.parametrize(("loss", "said"), [(8.1, "8.1 nats for each change, bound 8"), (None, "the model cannot tell")])
-def test_a_change_that_the_sound_does_not_bear_out_is_quarantined(make_item: MakeItem, loss: float | None, said: str) -> None:
-    gold = judged(make_item("x", "no feeder"), "no fever", listening([loss], []))
+@pytest.mark.parametrize(("score", "said"), [(-9.1, "8.1 nats for a change, bound 8"), (None, "the model cannot tell")])
+def test_a_change_that_the_sound_does_not_bear_out_is_quarantined(make_item: MakeItem, score: float | None, said: str) -> None:
+    gold = judged(make_item("x", "no feeder"), "no fever", listening([-1.0, score], []))
     assert (gold.text, gold.proposal, gold.why) == (None, "no fever", f"acoustic_loss: {said}")
 
 
-def test_the_loss_counts_by_change(make_item: MakeItem) -> None:
-    item = make_item("x", "no feeder and no coff at all")
-    assert judged(item, "no fever and no cough at all", listening([15.0], [])).text is not None
+def test_each_change_must_be_borne_out_by_itself(make_item: MakeItem) -> None:
+    item, asked = make_item("x", "no feeder and no coff at all"), list[tuple[str, ...]]()
+    text = "no fever and no cough at all"
+    assert judged(item, text, listening([-1.0, -8.0, -8.0, -15.0], asked)).text == text
+    assert asked == [("no feeder and no coff at all", "no fever and no coff at all", "no feeder and no cough at all", text)]
+    assert judged(item, text, listening([-20.0, -10.0, -29.0, -19.0], asked)).why.startswith("acoustic_loss: 9.0")
+
+
+def test_versions_of_texts_without_spaces_have_none() -> None:
+    assert versions("病人没有发烧", edits("病人没有发烧", "病人有发烧了")) == (
+        "病人没有发烧", "病人有发烧", "病人没有发烧了", "病人有发烧了",
+    )  # fmt: skip
+    drug = "A WELL-KNOWN DRUG"
+    assert versions(drug, edits(drug, "a well known rug")) == ("a well known drug", "a well known rug")
+    assert versions("NO FEEDER", edits("NO FEEDER", "no fever")) == ("NO FEEDER", "NO FEVER")
 
 
 def test_what_is_unchanged_or_refused_is_not_listened_to(make_item: MakeItem) -> None:
-    asked: list[tuple[str, str]] = []
+    asked: list[tuple[str, ...]] = []
     judge = listening([], asked)
     assert judged(make_item("x", "no feeder"), "No feeder.", judge).source == "unchanged"
     assert judged(make_item("x", "no feeder"), "the curtains are blue", judge).text is None
@@ -63,15 +76,15 @@ def test_what_is_unchanged_or_refused_is_not_listened_to(make_item: MakeItem) ->
 
 def test_confidences_are_those_of_the_words_or_of_the_whole() -> None:
     words = (Word("Well-known,", 0.3), Word("it's", 0.9))
-    assert word_confidences(Hypothesis("x", "Well-known, it's", 0.5, words)) == (0.3, 0.3, 0.9)
-    assert word_confidences(Hypothesis("x", "other text", 0.5, words)) == (0.5, 0.5)
+    assert unit_confidences(Hypothesis("x", "Well-known, it's", 0.5, words)) == (0.3, 0.3, 0.9)
+    assert unit_confidences(Hypothesis("x", "other text", 0.5, words)) == (0.5, 0.5)
 
 
 def test_only_who_does_not_hear_is_held_to_what_was_heard_surely(make_item: MakeItem) -> None:
     judge, item = Judge(bounds(), Policy()), make_item("x", "no feeder today")
     proposal = {"x": Proposal("x", "no feeder today", "told")}
     reader, listener = Says(), References()
-    assert judge.judge([item], proposal, reader)["x"].why.startswith("unchanged_confidence")  # type: ignore[arg-type]
+    assert judge.judge([item], proposal, reader)["x"].why.startswith("unchanged_probability")  # type: ignore[arg-type]
     assert judge.judge([item], proposal, listener)["x"].source == "unchanged"
 
 

@@ -101,15 +101,22 @@ def test_readable_answers(make_item: MakeItem, answer: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "no fever", '{"id": "x"', '{"id": "y", "text": "no fever"}', '{"text": 5}', "{}", '{"unchanged": "yes"}', "[1]"],
-)
+    [
+        "", "no fever", '{"id": "x"', '{"id": "y", "text": "no fever"}', '{"text": 5}', "{}", '{"unchanged": "yes"}', "[1]",
+        '{"text": "fever\\ud800"}', '{"text": "a\\u202eb"}', '{"a":' * 99_999,
+    ],
+)  # fmt: skip
 def test_unreadable_answers_are_malformed(make_item: MakeItem, answer: str) -> None:
     with pytest.raises(Malformed):
         read_answer(answer, make_item("x", "no feeder"))
+
+
+def test_who_is_unsure_has_no_text(make_item: MakeItem) -> None:
+    assert read_answer('{"id": "x", "unsure": true}', make_item("x", "no feeder")) is None
 
 
 @given(st.text())
 def test_no_answer_breaks_the_reader(answer: str) -> None:
     item = Item(Utterance("x", "", "x.wav", "s", "clean", "train", 1.0, None, None), Hypothesis("x", "no feeder", 0.5))
     with suppress(Malformed):
-        assert isinstance(read_answer(answer, item), str)
+        assert isinstance(read_answer(answer, item), str | None)

@@ -125,7 +125,7 @@ def test_what_never_gets_a_good_answer_is_left_without_one(
     proposals = {p.id: p for p in corrector.propose([make_item(name, "no feeder") for name in ("good", "bad")])}
     assert proposals["good"].text == "no feeder"
     assert (proposals["bad"].text, proposals["bad"].why) == (None, why)
-    assert proposals["bad"].lasting == (why != "no_answer")
+    assert not proposals["bad"].lasting
 
 
 @pytest.mark.usefixtures("quick")
@@ -147,7 +147,7 @@ def test_a_server_that_dies_in_the_middle_ends_the_work_and_gives_what_was_done(
 @pytest.mark.usefixtures("quick")
 def test_a_server_that_answers_nobody_any_more_ends_the_work(server: ChatServer, make_item: MakeItem) -> None:
     server.fault = lambda _number: "500"
-    with pytest.raises(GoldError, match="no answer to"):
+    with pytest.raises(GoldError, match="no answer that can be used to 16 requests"):
         list(_corrector("openai", server).propose([make_item(f"{n}", "x") for n in range(60)]))
 
 
@@ -167,7 +167,7 @@ def test_the_allowance_is_never_exceeded_and_what_was_done_is_given(server: Chat
         ((401, '{"error": {"message": "Incorrect API key"}}'), "set OPENAI_API_KEY"),
         ((404, '{"error": {"message": "no such model"}}'), "attune llm models"),
         ((429, '{"error": {"message": "x", "code": "insufficient_quota"}}'), "nothing left to spend"),
-        ((400, '{"error": {"message": "context length"}}'), "does not answer as an OpenAI-compatible server"),
+        ((418, '{"error": {"message": "a teapot"}}'), "does not answer as an OpenAI-compatible server"),
     ],
 )
 def test_what_no_retry_mends_is_one_line_with_what_to_do(server: ChatServer, error: tuple[int, str], said: str) -> None:
@@ -177,9 +177,58 @@ def test_what_no_retry_mends_is_one_line_with_what_to_do(server: ChatServer, err
     assert "\n" not in str(caught.value)
 
 
+def test_one_message_that_is_refused_does_not_end_the_others_and_costs_them_no_setting(
+    server: ChatServer, make_item: MakeItem
+) -> None:
+    server.refusal = lambda question: "content_filter" if question["id"] == "bad" else None
+    chat = OpenAIChat(openai_params(server, concurrency=1))
+    names = ["a", "bad", "b"]
+    proposals = {p.id: p for p in LanguageModelCorrector("openai", chat, PROMPT).propose([make_item(n, "x") for n in names])}
+    assert (proposals["a"].text, proposals["b"].text) == ("x", "x")
+    assert (proposals["bad"].text, proposals["bad"].why, proposals["bad"].lasting) == (None, "no_answer", False)
+    assert "response_format" in server.requests[-1]
+
+
+def test_a_server_that_does_not_count_tokens_is_held_to_the_allowance_too(server: ChatServer, make_item: MakeItem) -> None:
+    server.counts = False
+    chat = OpenAIChat(openai_params(server, max_tokens=3000, concurrency=1))
+    with pytest.raises(GoldError, match="max_tokens"):
+        list(LanguageModelCorrector("openai", chat, PROMPT).propose([make_item(f"{n}", "x") for n in range(60)]))
+    assert len(server.requests) < 6
+
+
+def test_who_stops_listening_waits_for_no_server(server: ChatServer, make_item: MakeItem) -> None:
+    server.fault, server.hang_s = (lambda number: "timeout" if number > 1 else None), 20.0
+    chat = OpenAIChat(openai_params(server, timeout_s=20.0))
+    proposals = LanguageModelCorrector("openai", chat, PROMPT).propose([make_item(f"{n}", "x") for n in range(20)])
+    next(proposals)
+    begin_s = time.monotonic()
+    proposals.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - begin_s < 5
+
+
+def test_a_key_with_a_line_break_is_taken_without_and_another_alphabet_is_refused(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret\n")
+    OpenAIChat(openai_params(server)).answer([QUESTION])
+    assert server.headers[0]["authorization"] == "Bearer secret"
+    monkeypatch.setenv("OPENAI_API_KEY", "sécret")
+    with pytest.raises(GoldError, match="OPENAI_API_KEY"):
+        OpenAIChat(openai_params(server))
+
+
+@pytest.mark.parametrize("host", ["http://[bad", "127.0.0.1:99999", "http://user:hunter2@[bad"])
+def test_an_address_that_is_none_is_told_without_its_password(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    with pytest.raises(GoldError, match="OLLAMA_HOST is no address") as caught:
+        OllamaChat(ollama_params())
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_reply_that_is_no_completion_is_no_answer(server: ChatServer) -> None:
-    for body in ("[]", "{}", '"hello"', "<html>", '{"choices": []}'):
+    for body in ("[]", "{}", '"hello"', "<html>", '{"choices": []}', '{"a":' * 100_000):
         server.error = (200, body)
         with pytest.raises(NoAnswer):
             OpenAIChat(openai_params(server)).answer([QUESTION])

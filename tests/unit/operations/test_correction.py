@@ -168,7 +168,7 @@ def test_the_base_model_judges_what_is_proposed_and_remembers(
         workshop = correction.Workshop(configure(), utterances, tmp_path / "prepared", WorkCache(tmp_path / "cache"))
         proposals = {item.utterance.id: Proposal(item.utterance.id, "no fever", "told")}
         gold = workshop.judge().judge([item], proposals, References())[item.utterance.id]
-        assert gold.why == "acoustic_loss: 8.0 nats for each change, bound 6"
+        assert gold.why == "acoustic_loss: 8.0 nats for a change, bound 6.5"
     assert asked == [("no feeder", "no fever")]
 
 

@@ -41,18 +41,18 @@ def exported(made: Path, most: int | None = None) -> Path:
 
 def test_tasks_have_their_sound_their_texts_and_a_prediction(made: Path) -> None:
     tasks = json.loads((exported(made) / "tasks.json").read_text())
-    assert [task["data"]["id"][-1] for task in tasks] == ["0", "1", "2"]
+    assert [task["data"]["utterance"][-1] for task in tasks] == ["0", "1", "2"]
     data = tasks[0]["data"]
-    assert data["audio"] == f"/data/local-files/?d=review/audio/{data['id']}.flac"
+    assert data["audio"] == f"/data/local-files/?d=review/audio/{data['utterance']}.flac"
     assert data["why"] == "sound_distance: 'a' &lt; 'b'"
     assert [task["predictions"][0]["result"][0]["value"]["text"] for task in tasks] == [["no fever"], ["no fever"], ["no feeder"]]
-    samples, rate_hz = soundfile.read(made / "review" / "audio" / f"{data['id']}.flac")
+    samples, rate_hz = soundfile.read(made / "review" / "audio" / f"{data['utterance']}.flac")
     assert (samples.size, rate_hz) == (1600, 16_000)
     assert 'toName="audio"' in (made / "review" / "label_config.xml").read_text()
 
 
 def test_the_first_are_the_most_informative_and_addresses_can_be_ones_own(made: Path) -> None:
-    assert export_review(made / "gold", made / "prepared", made / "review", 1, "https://sounds.example/") == 1
+    assert export_review(made / "gold", made / "prepared", made / "review", 1, "https://sounds.example") == 1
     (task,) = json.loads((made / "review" / "tasks.json").read_text())
     assert task["data"]["audio"] == f"https://sounds.example/{'0' * 16}.flac"
 
@@ -66,13 +66,14 @@ def test_a_folder_that_exists_is_never_written_to(made: Path) -> None:
 def test_the_filled_in_table_comes_back(made: Path) -> None:
     table = exported(made) / "review.csv"
     rows = list(csv.DictReader(table.read_text().splitlines()))
-    rows[0]["text"], rows[1]["status"], rows[2]["status"] = "no fever at all", "confirmed", "discarded"
+    rows[0]["text"], rows[2]["status"] = "no fever at all", "discarded"
+    rows[1] |= {"text": "no fever", "status": "confirmed"}
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
     done = import_review(table, made / "corrections", made / "prepared")
-    assert (done.corrections, done.unknown, done.file) == (3, 0, made / "corrections" / "review.jsonl")
+    assert (done.corrections, done.unknown, done.file) == (3, 0, made / "corrections" / "imported.jsonl")
     found = [(each.verdict, each.text) for each in read_corrections(made / "corrections").values()]
     assert found == [("edited", "no fever at all"), ("confirmed", "no fever"), ("discarded", None)]
 
@@ -84,16 +85,20 @@ def test_label_studios_export_comes_back_and_adds_to_what_was_there(made: Path) 
     export = made / "round.json"
     export.write_text(json.dumps(tasks[:1]))
     assert import_review(export, made / "corrections", made / "prepared").corrections == 1
-    tasks[1]["data"]["id"] = "f" * 16
+    tasks[2]["annotations"] = tasks[1]["annotations"]
+    tasks[1]["data"]["utterance"] = "f" * 16
     export.write_text(json.dumps(tasks[1:]))
     assert import_review(export, made / "corrections", made / "prepared").unknown == 1
-    assert sorted(read_corrections(made / "corrections")) == ["0" * 16, "f" * 16]
+    assert sorted(read_corrections(made / "corrections")) == ["0" * 16, f"{2:016x}", "f" * 16]
 
 
 def test_a_file_without_a_decision_and_one_with_faults_bring_nothing(made: Path) -> None:
     table = exported(made) / "review.csv"
     with pytest.raises(DataError, match="holds no decision"):
         import_review(table, made / "corrections", made / "prepared")
+    (made / "other.jsonl").write_text('{"id": "17", "text": "b"}')
+    with pytest.raises(DataError, match="about no utterance of this corpus"):
+        import_review(made / "other.jsonl", made / "corrections", made / "prepared")
     (made / "x.jsonl").write_text('{"id": "a", "text": "b"}\n{"text": "whose"}')
     with pytest.raises(DataError, match="has no id"):
         import_review(made / "x.jsonl", made / "corrections", made / "prepared")
