@@ -44,7 +44,7 @@ def main(
     wers = [{"step": step, "validation_wer": wer} for step, wer in tuning.report.validation_wers]
     write_csv(wer_plot, ("step", "validation_wer"), wers)
     write_json(metrics, tuning.metrics())
-    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60})
+    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **tuning.report.timing})
     click.echo(f"train: {tuning.sentence()}")
 
 

@@ -100,6 +100,26 @@ def _not_written(place: Path, form: str, content: str) -> str | None:
     return None
 
 
+@main.command()
+@click.argument("name", required=False)
+@click.option("--dry-run", is_flag=True, help="Only shows what would be changed.")
+@click.option("--presets", type=click.Path(path_type=Path, file_okay=False), default=Path("presets"), show_default=True)
+@PARAMS
+def preset(name: str | None, dry_run: bool, presets: Path, params_file: Path) -> None:
+    """Sets params.yaml as the preset NAME has it, and keeps its comments; without a NAME lists the presets."""
+    from attune.operations.presets import about, apply, changes, names
+
+    if name is None:
+        for each in names(presets):
+            click.echo(f"{each}\n    {about(presets, each)}")
+        return
+    made = changes(presets, name, params_file) if dry_run else apply(presets, name, params_file)
+    for change in made:
+        click.echo(f"{change.key}: {change.before} -> {change.after}")
+    done = "would be changed" if dry_run else "changed; see them in git diff, and run: dvc repro"
+    click.echo(f"preset {name}: {len(made)} values of {params_file} {done}")
+
+
 @main.group()
 def data() -> None:
     """Your recordings: bring more of them in, and see what would become of them."""

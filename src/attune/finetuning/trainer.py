@@ -136,8 +136,7 @@ def arguments(params: TrainParams, home: Path, examples: int, validated: bool, d
     """The Trainer's settings for this many examples; checkpoints go to `home`. Raises TrainingError for float16 on a CPU."""
     precision = precision_of(params, device)
     steps_per_epoch = max(1, math.ceil(examples / (params.batch_size * params.accumulation)))
-    evaluations = max(1, round(params.epochs * params.evaluations_per_epoch))
-    every = max(1, steps_per_epoch * params.epochs // evaluations)
+    every = max(1, steps_per_epoch * params.epochs // evaluations(params))
     return TrainingArguments(
         output_dir=str(home),
         num_train_epochs=params.epochs,
@@ -162,10 +161,17 @@ def arguments(params: TrainParams, home: Path, examples: int, validated: bool, d
         greater_is_better=False if validated else None,
         logging_steps=max(1, every // 4),
         logging_nan_inf_filter=False,
+        activation_checkpointing=params.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if params.gradient_checkpointing else None,
         dataloader_num_workers=_loaders(params),
         remove_unused_columns=False,
         report_to=[],
     )
+
+
+def evaluations(params: TrainParams) -> int:
+    """How often validation WER is measured in all."""
+    return max(1, round(params.epochs * params.evaluations_per_epoch))
 
 
 def _loaders(params: TrainParams) -> int:

@@ -7,7 +7,9 @@ result. A killed run goes on from the last of them; a change of data or params s
 import dataclasses
 import hashlib
 import json
+import logging
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,13 +20,16 @@ from transformers import EarlyStoppingCallback, set_seed
 
 from attune.checkpoints import Checkpoint, quietly
 from attune.dataset import Sounds
-from attune.errors import TrainingError
+from attune.devices import free_memory, is_memory
+from attune.errors import EnvironmentFault, TrainingError
+from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, Family, family_of
 from attune.finetuning.methods import prepared, trainable_share
-from attune.finetuning.resuming import last_whole_checkpoint
-from attune.finetuning.trainer import Features, WerTrainer, arguments, precision_of
+from attune.finetuning.resuming import SaveOnInterrupt, last_whole_checkpoint, owned
+from attune.finetuning.trainer import Features, WerTrainer, arguments, evaluations, precision_of
 from attune.params import TrainParams
 
+_LOG = logging.getLogger(__name__)
 _FEW_POSITIONS = 512
 
 
@@ -35,6 +40,9 @@ class TrainingReport:
     trained_utterances: int = 0
     validation_utterances: int = 0
     steps: int = 0
+    batch_size: int = 0
+    """Utterances at once, after what memory allowed; `accumulation` times that make a step."""
+    accumulation: int = 0
     trainable_share: float = 0.0
     wer_before: float | None = None
     """None where there is no validation split."""
@@ -45,10 +53,12 @@ class TrainingReport:
     """Step, and the mean training loss since the step before it."""
     validation_wers: tuple[tuple[int, float], ...] = ()
     """Step, and the WER at it, from before the first step on."""
+    timing: Mapping[str, float | None] = field(default_factory=dict)
+    """Minutes, which differ from run to run."""
 
     def metrics(self) -> dict[str, Any]:
-        """Everything but the curves, for `metrics/train.json`."""
-        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("losses", "validation_wers")}
+        """Everything but the curves and the times, for `metrics/train.json`."""
+        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("losses", "validation_wers", "timing")}
         return {"validation_" + k if k.startswith("wer") else k: v for k, v in content.items()}
 
     def verdict(self) -> str:
@@ -83,19 +93,53 @@ def finetune(
     _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
     model = prepared(checkpoint.model, family, params, device)
     home = work / _fingerprint(checkpoint, learnable, validation, params, language, device)
-    trainer = WerTrainer(
-        model,
-        arguments(params, home, len(learnable), bool(validation), device),
-        params,
-        family=family,
-        features=Features(family, sounds),
-        learnable=learnable,
-        validation=validation,
-    )
-    report = replace(_train(trainer, params, home), trainable_share=trainable_share(model), dropped=dropped)
-    _save(trainer.model, checkpoint, params.method, folder)
+    with owned(home):
+        trainer, report = _fitting(model, family, sounds, learnable, validation, params, home, device)
+        report = replace(report, trainable_share=trainable_share(model), dropped=dropped)
+        _save(trainer.model, checkpoint, params.method, folder)
+        for part in home.iterdir():
+            shutil.rmtree(part) if part.is_dir() else None
     shutil.rmtree(home, ignore_errors=True)
     return report
+
+
+def _fitting(
+    model: Any,
+    family: Family,
+    sounds: Sounds,
+    learnable: Sequence[Example],
+    validation: Sequence[Example],
+    params: TrainParams,
+    home: Path,
+    device: str,
+) -> tuple[WerTrainer, TrainingReport]:
+    """Trains with as many utterances a step as memory allows: where it runs out, half as many and twice the accumulation.
+
+    Raises EnvironmentFault where one utterance is too much.
+    """
+    learning = {name: p.detach().clone().cpu() for name, p in model.named_parameters() if p.requires_grad}
+    features = Features(family, sounds)
+    while True:
+        settings = arguments(params, home, len(learnable), bool(validation), device)
+        trainer = WerTrainer(
+            model, settings, params, family=family, features=features, learnable=learnable, validation=validation
+        )
+        try:
+            return trainer, _train(trainer, params, home)
+        except (RuntimeError, MemoryError) as error:
+            if not is_memory(error):
+                raise
+            if params.batch_size == 1:
+                raise EnvironmentFault(
+                    "memory does not suffice to train on one utterance at a time; set train.gradient_checkpointing to true, "
+                    "train.method to lora or qlora, or take a smaller model"
+                ) from error
+        half = params.batch_size // 2
+        _LOG.warning("Memory ran out with %d utterances at once; going on with %d, and as many a step.", params.batch_size, half)
+        params = params.model_copy(update={"batch_size": half, "accumulation": params.accumulation * params.batch_size // half})
+        model.load_state_dict(learning, strict=False)
+        del trainer
+        free_memory()
 
 
 def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingReport:
@@ -103,16 +147,25 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingRepo
     validated = bool(trainer.validation)
     if validated:
         trainer.add_callback(EarlyStoppingCallback(params.patience))
+    begin_s = time.monotonic()
     before = trainer.validation_wer() if validated else None
-    trainer.train(resume_from_checkpoint=last_whole_checkpoint(home))
+    estimate = Estimate(time.monotonic() - begin_s, evaluations(params) if validated else 0)
+    interrupt = SaveOnInterrupt()
+    for callback in (estimate, interrupt):
+        trainer.add_callback(callback)
+    with interrupt.watching():
+        trainer.train(resume_from_checkpoint=last_whole_checkpoint(home))
     return TrainingReport(
         trained_utterances=len(trainer.learnable),
         validation_utterances=len(trainer.validation),
         steps=trainer.state.global_step,
+        batch_size=params.batch_size,
+        accumulation=params.accumulation,
         wer_before=before,
         wer_after=trainer.state.best_metric if validated else None,  # that of the checkpoint which is loaded again at the end
         losses=tuple(_logged(trainer, "loss")),
         validation_wers=(*([] if before is None else [(0, before)]), *_logged(trainer, "eval_wer")),
+        timing=estimate.figures(),
     )
 
 

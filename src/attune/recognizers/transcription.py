@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from attune.dataset import SAMPLE_RATE_HZ, Samples
-from attune.devices import is_memory, share_cores
+from attune.devices import free_memory, is_memory, share_cores
 from attune.errors import EnvironmentFault
 from attune.progress import track
 from attune.recognizers.batching import in_batches, padded_s
@@ -169,7 +169,7 @@ def hear_clips(recognizer: Recognizer, clips: Sequence[Samples], *, word_times: 
             ) from error
     half = len(clips) // 2
     _LOG.warning("Memory ran out with %d clips at once; going on with %d.", len(clips), half)
-    _free_memory()
+    free_memory()
     return [
         transcript for some in (clips[:half], clips[half:]) for transcript in hear_clips(recognizer, some, word_times=word_times)
     ]
@@ -180,7 +180,7 @@ def _smaller(waiting: deque[list[Utterance]], failed: list[Utterance], window_s:
     longest_s = padded_s(max(u.duration_s for u in failed), window_s)
     budget_s, rest = longest_s * (len(failed) // 2), [u for batch in waiting for u in batch]
     _LOG.warning("Memory ran out with %d clips at once; going on with %d.", len(failed), len(failed) // 2)
-    _free_memory()
+    free_memory()
     return deque([rest[place] for place in batch] for batch in in_batches([u.duration_s for u in rest], budget_s, window_s))
 
 
@@ -200,14 +200,6 @@ def _stop_unless_memory(error: BaseException, batch: Sequence[Utterance]) -> Non
             f"memory does not suffice to hear one clip of {batch[0].duration_s:.1f} s ({batch[0].source}); use a smaller model, "
             "another model.device or model.precision, or a lower split_clean_noisy.max_duration_s"
         ) from error
-
-
-def _free_memory() -> None:
-    """Gives blocks that torch keeps for later back to the GPU."""
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _hypothesis(utterance_id: str, heard: Transcript, *, plain: bool) -> Hypothesis:

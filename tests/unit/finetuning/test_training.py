@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from attune.checkpoints import Checkpoint, load_checkpoint, quietly
-from attune.errors import TrainingError
+from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning import methods, training
+from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, family_of
+from attune.finetuning.resuming import owned
 from attune.finetuning.trainer import Features, WerTrainer, arguments
 from attune.finetuning.training import finetune
 from attune.params import TrainParams
@@ -45,6 +49,7 @@ def params(**changes: Any) -> TrainParams:
         "epochs": 2,
         "batch_size": 4,
         "accumulation": 1,
+        "gradient_checkpointing": False,
         "warmup_share": 0.1,
         "weight_decay": 0.0,
         "evaluations_per_epoch": 1,
@@ -177,6 +182,78 @@ def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path
     assert calm.keys() == storm.keys()
     assert all(torch.equal(calm[name], storm[name]) for name in calm)
     assert not list((tmp_path / "work").glob("*/checkpoint-*"))
+
+
+def test_ctrl_c_saves_the_step_and_the_rest_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = params(epochs=2, batch_size=2, evaluations_per_epoch=0.5)
+    finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "calm", tmp_path / "calm-work")
+    plain = training.WerTrainer.training_step
+
+    def interrupted(self: Any, *arguments: Any, **named: Any) -> Any:
+        if self.state.global_step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(self, *arguments, **named)
+
+    monkeypatch.setattr(training.WerTrainer, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
+    monkeypatch.undo()
+    (saved,) = (tmp_path / "work").glob("*/checkpoint-*")
+    assert saved.name == "checkpoint-2"
+    assert not (tmp_path / "storm").exists()
+    finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
+    calm, storm = (load_file(tmp_path / name / "lora_adapters" / "adapter_model.safetensors") for name in ("calm", "storm"))
+    assert all(torch.equal(calm[name], storm[name]) for name in calm)
+
+
+def test_a_second_writer_is_refused_with_the_owners_name(tmp_path: Path) -> None:
+    home, said = tmp_path / "home", rf"in use by process {os.getpid()} on "
+    with owned(home), pytest.raises(TrainingError, match=said), owned(home):
+        pass
+    with owned(tmp_path / "home"):
+        assert (tmp_path / "home" / "owner").is_file()
+
+
+def test_where_memory_runs_out_fewer_at_once_make_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = params(epochs=1, batch_size=4, evaluations_per_epoch=1)
+    plain, sizes = training.WerTrainer.training_step, list[int]()
+
+    def hungry(self: Any, model: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
+        sizes.append(len(inputs["labels"]))
+        if sizes[-1] > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return plain(self, model, inputs, *rest, **named)
+
+    monkeypatch.setattr(training.WerTrainer, "training_step", hungry)
+    report = finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "out", tmp_path / "work")
+    assert sizes == [4, 2, 1, 1, 1, 1]
+    assert (report.batch_size, report.accumulation, report.steps) == (1, 4, 1)
+    monkeypatch.setattr(training.WerTrainer, "training_step", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(EnvironmentFault, match="gradient_checkpointing"):
+        finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "o", tmp_path / "w")
+
+
+@pytest.mark.parametrize("kind", ["whisper", "ctc"])
+def test_gradient_checkpointing_learns_the_same(kind: str, tmp_path: Path) -> None:
+    curves = []
+    for checkpointing in (False, True):
+        settings = params(epochs=4, gradient_checkpointing=checkpointing)
+        work = tmp_path / f"{checkpointing}"
+        report = finetune(tiny(kind), EXAMPLES, EXAMPLES, Tones(), settings, None, work / "out", work / "work")
+        curves.append([loss for _, loss in report.losses])
+    assert len(curves[0]) > 2
+    assert curves[0] == pytest.approx(curves[1], rel=1e-3)
+
+
+def test_the_time_is_estimated_from_a_few_steps_and_compared_with_what_it_took() -> None:
+    now_s = iter([0.0, 10.0, 16.0, 30.0])
+    estimate = Estimate(validation_s=3.0, evaluations=2, clock=lambda: next(now_s))
+    estimate.on_train_begin(None, None, None)
+    for step in range(1, 9):
+        estimate.on_step_end(None, SimpleNamespace(max_steps=20, global_step=step), None)
+    estimate.on_train_end(None, None, None)
+    assert estimate.estimated_s == 16.0 + 12 * 1.0 + 2 * 3.0
+    assert estimate.figures()["estimate_error"] == pytest.approx(34 / 30 - 1)
 
 
 def test_each_pass_hears_the_recordings_changed_and_the_same_pass_hears_them_alike(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""Presets change values of params.yaml, keep its comments, and each one trains a tiny model of its family."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from attune.checkpoints import load_checkpoint
+from attune.cli import main
+from attune.errors import ParamsError
+from attune.finetuning.families import Example
+from attune.finetuning.training import finetune
+from attune.operations.presets import about, apply, changes, names
+from attune.params import load_params
+
+ROOT = Path(__file__).resolve().parents[3]
+PRESETS = ROOT / "presets"
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+
+
+def test_there_are_presets_for_the_systems_people_start_from() -> None:
+    wanted = {"wav2vec2-mistral", "wav2vec2-ollama", "whisper-full", "whisper-few-shot", "whisper-dialect", "second-stage"}
+    assert wanted <= set(names(PRESETS))
+
+
+@pytest.mark.parametrize("name", names(PRESETS))
+def test_each_preset_makes_valid_params_and_keeps_every_comment(name: str, params: Path) -> None:
+    before = params.read_text()
+    made = apply(PRESETS, name, params)
+    assert made
+    after = params.read_text()
+    load_params(params)
+    comments = [[line[line.index("#") :] for line in text.splitlines() if "#" in line] for text in (before, after)]
+    assert comments[0] == comments[1]
+    changed = [n for n, pair in enumerate(zip(before.splitlines(), after.splitlines(), strict=True)) if pair[0] != pair[1]]
+    assert len(changed) == len(made)
+    assert changes(PRESETS, name, params) == []
+    assert f"attune preset {name}" in (PRESETS / f"{name}.yaml").read_text()
+    assert len(about(PRESETS, name)) > 40
+
+
+@pytest.mark.parametrize("name", names(PRESETS))
+def test_each_presets_training_runs_on_a_tiny_model_of_its_family(name: str, params: Path, tmp_path: Path) -> None:
+    class Tones:
+        def __getitem__(self, utterance_id: str) -> np.ndarray:
+            return (0.2 * np.sin(np.arange(16_000) * (0.05 + 0.02 * int(utterance_id)))).astype(np.float32)
+
+    apply(PRESETS, name, params)
+    chosen = load_params(params)
+    family = "ctc" if "wav2vec2" in chosen.model.name else "whisper"
+    settings = chosen.train.model_copy(update={"epochs": 1})
+    examples = [Example(str(n), text, 1.0) for n, text in enumerate(["go back", "stop", "yes please", "seven two"])]
+    checkpoint = load_checkpoint(str(ROOT / "models" / "tiny" / family), None)
+    report = finetune(checkpoint, examples, examples, Tones(), settings, None, tmp_path / "out", tmp_path / "work")
+    assert report.steps >= 1
+    assert any((tmp_path / "out").rglob("*.safetensors"))
+
+
+def test_a_dry_run_changes_nothing_and_shows_everything(params: Path) -> None:
+    before = params.read_text()
+    run = lambda *words: CliRunner().invoke(main, ["preset", *words, "--presets", str(PRESETS), "--params", str(params)])  # noqa: E731
+    said = run("wav2vec2-mistral", "--dry-run").stdout
+    assert "train.lora.rank: 32 -> 8" in said
+    assert params.read_text() == before
+    assert "train.lora.rank: 32 -> 8" in run("wav2vec2-mistral").stdout
+    assert re.search(r"^    rank: 8  +# size of the adapters", params.read_text(), re.MULTILINE)
+    assert "whisper-full" in run().stdout
+
+
+def test_presets_that_are_not_there_or_do_not_fit_change_nothing(params: Path, tmp_path: Path) -> None:
+    before = params.read_text()
+    with pytest.raises(ParamsError, match="there is no preset 'nothing'; there are: second-stage"):
+        apply(PRESETS, "nothing", params)
+    (tmp_path / "odd.yaml").write_text("train:\n  rank: 3\n")
+    (tmp_path / "bad.yaml").write_text("train:\n  epochs: 0\n")
+    with pytest.raises(ParamsError, match=r"sets train\.rank, which"):
+        apply(tmp_path, "odd", params)
+    with pytest.raises(ParamsError, match=r"params\.yaml with preset bad has 1 fault.*train\.epochs"):
+        apply(tmp_path, "bad", params)
+    assert params.read_text() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.yaml", "odd.yaml", "params.yaml"]
