@@ -302,9 +302,16 @@ class TrainParams(_Section):
     evaluations_per_epoch: Annotated[float, Field(gt=0, le=100)]
     validation_utterances: Positive
     patience: Annotated[int, Field(ge=1, le=1000)]
+    keep_learnt: Literal["auto"] | Annotated[float, Field(gt=0, le=1)]
     augmentation: AugmentationParams
     precision: Precision
     seed: int
+
+    @model_validator(mode="after")
+    def _scales_what_can_be_scaled(self) -> Self:
+        if self.keep_learnt != 1 and self.method != "full" and self.lora.variant == "dora":
+            raise ValueError("keep_learnt must be 1.0 with lora.variant dora, whose weights cannot be scaled")
+        return self
 
 
 class EvaluateParams(_Section):

@@ -24,6 +24,7 @@ from attune.devices import free_memory, is_memory
 from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, Family, family_of
+from attune.finetuning.interpolating import keep
 from attune.finetuning.methods import prepared, trainable_share
 from attune.finetuning.resuming import SaveOnInterrupt, last_whole_checkpoint, owned
 from attune.finetuning.trainer import Features, WerTrainer, arguments, evaluations, precision_of
@@ -44,6 +45,8 @@ class TrainingReport:
     """Utterances at once, after what memory allowed; `accumulation` times that make a step."""
     accumulation: int = 0
     trainable_share: float = 0.0
+    kept_learnt: float = 1.0
+    """How much of what was learnt is in the result, see `train.keep_learnt`."""
     wer_before: float | None = None
     """None where there is no validation split."""
     wer_after: float | None = None
@@ -125,7 +128,8 @@ def _fitting(
             model, settings, params, family=family, features=features, learnable=learnable, validation=validation
         )
         try:
-            return trainer, _train(trainer, params, home)
+            report = _train(trainer, params, home)
+            return trainer, replace(report, **keep(trainer, learning, params.keep_learnt))
         except (RuntimeError, MemoryError) as error:
             if not is_memory(error):
                 raise

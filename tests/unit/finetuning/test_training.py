@@ -54,6 +54,7 @@ def params(**changes: Any) -> TrainParams:
         "weight_decay": 0.0,
         "evaluations_per_epoch": 1,
         "patience": 100,
+        "keep_learnt": 1.0,
         "validation_utterances": 1000,
         "augmentation": {"speed": 0.0, "equalizer_db": 0.0, "noise_snr_db": None},
         "precision": "float32",
@@ -243,6 +244,35 @@ def test_gradient_checkpointing_learns_the_same(kind: str, tmp_path: Path) -> No
         curves.append([loss for _, loss in report.losses])
     assert len(curves[0]) > 2
     assert curves[0] == pytest.approx(curves[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_share_of_what_was_learnt_lies_between_base_and_tuned(method: str, tmp_path: Path) -> None:
+    def logits(share: float) -> torch.Tensor:
+        settings = params(method=method, epochs=8, keep_learnt=share, accumulation=1)
+        report = finetune(tiny("ctc"), EXAMPLES, [], Tones(), settings, None, tmp_path / f"{share}", tmp_path / "work")
+        assert report.kept_learnt == share
+        tuned = load_checkpoint(str(tmp_path / f"{share}" / ("model" if method == "full" else "lora_adapters")), None)
+        return tuned.model.lm_head.weight + tuned.model.wav2vec2_bert.encoder.layers[0].self_attn.linear_q.weight.sum()
+
+    base = tiny("ctc").model
+    start = base.lm_head.weight + base.wav2vec2_bert.encoder.layers[0].self_attn.linear_q.weight.sum()
+    whole, half = logits(1.0), logits(0.5)
+    assert not torch.allclose(whole, start, atol=1e-4)
+    assert torch.allclose(half, (whole + start) / 2, atol=1e-3)
+
+
+def test_the_best_share_is_found_on_the_validation_side(tmp_path: Path) -> None:
+    settings = params(epochs=40, keep_learnt="auto")
+    report = finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "out", tmp_path / "work")
+    assert report.kept_learnt in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    tuned = load_checkpoint(str(tmp_path / "out" / "lora_adapters"), None)
+    family = family_of("whisper", tuned.model, tuned.processor, None)
+    texts = family.recognize(tuned.model, [family.features(Tones()[e.id]) for e in EXAMPLES])
+    words, _ = pool(score(e.id, e.text, text) for text, e in zip(texts, EXAMPLES, strict=True))
+    assert words.rate == report.wer_after
+    assert report.wer_before is not None
+    assert words.rate < report.wer_before
 
 
 def test_the_time_is_estimated_from_a_few_steps_and_compared_with_what_it_took() -> None:

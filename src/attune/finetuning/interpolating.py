@@ -1,0 +1,46 @@
+"""How much of what was learnt is kept: weights between those of the base and the tuned ones forget less.
+
+Wortsman et al. (2022), "Robust fine-tuning of zero-shot models", do so with all weights; an adapter's share of a weight grows
+with one of its two matrices, so that one is scaled.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from attune.finetuning.trainer import WerTrainer
+
+_TRIED = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def keep(trainer: WerTrainer, base: Mapping[str, torch.Tensor], wanted: float | str) -> dict[str, Any]:
+    """Leaves that much of what was learnt in the model; `auto` chooses by validation WER, where there is a validation split.
+
+    `base` are the learning weights as they were before the first step. What the report should say comes back; of equally good
+    ones the smallest is kept.
+    """
+    if wanted == 1.0 or (wanted == "auto" and not trainer.validation):
+        return {}
+    model: Any = trainer.model
+    learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    tuned = {name: p.detach().clone() for name, p in learning.items()}
+    if isinstance(wanted, float):
+        _set(learning, base, tuned, wanted)
+        return {"kept_learnt": wanted, **({"wer_after": trainer.validation_wer()} if trainer.validation else {})}
+    wers = {1.0: trainer.validation_wer()}
+    for share in _TRIED:
+        _set(learning, base, tuned, share)
+        wers[share] = trainer.validation_wer()
+    best = min(wers, key=lambda share: (wers[share], share))
+    _set(learning, base, tuned, best)
+    return {"kept_learnt": best, "wer_after": wers[best]}
+
+
+@torch.no_grad()
+def _set(learning: Mapping[str, Any], base: Mapping[str, Any], tuned: Mapping[str, Any], share: float) -> None:
+    for name, parameter in learning.items():
+        if "lora_A" in name:
+            continue  # the other matrix is scaled
+        start = torch.zeros_like(parameter) if "lora_B" in name else base[name].to(parameter.device)
+        parameter.copy_(torch.lerp(start, tuned[name], share))
