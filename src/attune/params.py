@@ -278,8 +278,10 @@ class LearningRateParams(_Section):
 
 class AugmentationParams(_Section):
     speed: Annotated[float, Field(ge=0, le=0.5)]
+    gain_db: Annotated[float, Field(ge=0, le=40)]
     equalizer_db: Annotated[float, Field(ge=0, le=40)]
     noise_snr_db: tuple[float, float] | None
+    spec_augment: Annotated[float, Field(ge=0, le=0.5)]
 
     @model_validator(mode="after")
     def _low_then_high(self) -> Self:

@@ -12,6 +12,7 @@ Samples = NDArray[np.float32]
 
 _BANDS_HZ = (0, 250, 500, 1000, 2000, 3000, 4000, 8000)
 _NOISY_SHARE = 2 / 3
+_MASKS = 2
 
 
 def draw_speed(params: AugmentationParams, rng: np.random.Generator) -> float:
@@ -27,7 +28,10 @@ def at_speed(samples: Samples, speed: float) -> Samples:
 
 
 def through_another_microphone(samples: Samples, params: AugmentationParams, rng: np.random.Generator) -> Samples:
-    """With a random tone colour and, two times of three, steady noise, white to brown, as far as `params` allow; same length."""
+    """Louder or softer, with a random tone colour and, two times of three, steady noise, white to brown, as far as `params`
+    allow; same length."""
+    if params.gain_db:
+        samples = (samples * 10 ** (rng.uniform(-params.gain_db, params.gain_db) / 20)).astype(np.float32)
     if not (params.equalizer_db or params.noise_snr_db):
         return samples
     length = scipy.fft.next_fast_len(samples.size, real=True)
@@ -42,6 +46,25 @@ def through_another_microphone(samples: Samples, params: AugmentationParams, rng
         snr_db = rng.uniform(*params.noise_snr_db)
         coloured += noise * np.sqrt(_power(coloured) / max(_power(noise), 1e-20) * 10 ** (-snr_db / 10))
     return np.fft.irfft(coloured, length)[: samples.size].astype(np.float32)
+
+
+def masked(features: NDArray[np.float32], share: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """With two stretches of each axis, of time and of frequencies, made the mean: up to `share` of either.
+
+    SpecAugment (Park et al., 2019) without its warping of time. `features` are of one axis, samples, or of two in any
+    order.
+    """
+    mean = float(features.mean())
+    changed: NDArray[np.float32] = features.copy()
+    for axis in range(features.ndim):
+        size = features.shape[axis]
+        for _ in range(_MASKS):
+            width = int(rng.integers(0, int(size * share / _MASKS) + 1))
+            start = int(rng.integers(0, size - width + 1))
+            where = [slice(None)] * features.ndim
+            where[axis] = slice(start, start + width)
+            changed[tuple(where)] = mean
+    return changed
 
 
 def _power(spectrum: NDArray[np.complex128]) -> float:

@@ -20,7 +20,7 @@ from attune import scoring
 from attune.checkpoints import quietly
 from attune.dataset import Sounds
 from attune.errors import TrainingError
-from attune.finetuning.augmentation import at_speed, draw_speed, through_another_microphone
+from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
 from attune.finetuning.families import Example, Family
 from attune.finetuning.resuming import MarkWhole
 from attune.params import AugmentationParams, TrainParams
@@ -57,7 +57,8 @@ class Features:
         played = replace(example, duration_s=example.duration_s / speed)
         if self._family.refusal(played, self._family.labels(example.text)) is None:
             samples = at_speed(samples, speed)
-        return self._family.features(through_another_microphone(samples, params, rng))
+        features = self._family.features(through_another_microphone(samples, params, rng))
+        return masked(features, params.spec_augment, rng) if params.spec_augment else features
 
 
 class WerTrainer(Trainer):
@@ -183,7 +184,7 @@ def _loaders(params: TrainParams) -> int:
 
 
 def _varies(params: AugmentationParams) -> bool:
-    return bool(params.speed or params.equalizer_db or params.noise_snr_db)
+    return bool(params.speed or params.gain_db or params.equalizer_db or params.noise_snr_db or params.spec_augment)
 
 
 def precision_of(params: TrainParams, device: str) -> str:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from attune.finetuning.augmentation import at_speed, draw_speed, through_another_microphone
+from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
 from attune.params import AugmentationParams
 
 
@@ -15,7 +15,8 @@ def test_faster_is_shorter_and_higher(speed: float) -> None:
 
 
 def settings(**changes: object) -> AugmentationParams:
-    return AugmentationParams.model_validate({"speed": 0.0, "equalizer_db": 0.0, "noise_snr_db": None, **changes})
+    off = {"speed": 0.0, "gain_db": 0.0, "equalizer_db": 0.0, "noise_snr_db": None, "spec_augment": 0.0}
+    return AugmentationParams.model_validate({**off, **changes})
 
 
 def test_the_same_microphone_changes_nothing() -> None:
@@ -51,3 +52,26 @@ def test_speeds_stay_within_their_bounds() -> None:
 def test_a_lowest_ratio_above_the_highest_is_a_fault() -> None:
     with pytest.raises(ValueError, match="lowest, highest"):
         settings(noise_snr_db=[30.0, 10.0])
+
+
+@pytest.mark.parametrize("shape", [(80, 300), (120, 240), (16_000,)])
+def test_masks_cover_at_most_their_share_of_each_axis_and_leave_the_rest(shape: tuple[int, ...]) -> None:
+    features = np.random.default_rng(0).normal(1.0, 1.0, shape).astype(np.float32)
+    shares = []
+    for seed in range(20):
+        changed = masked(features, 0.3, np.random.default_rng(seed)) != features
+        for axis in range(features.ndim):
+            others = tuple(other for other in range(features.ndim) if other != axis)
+            shares.append(changed.all(axis=others).mean() if others else changed.mean())
+    assert max(shares) <= 0.3
+    assert np.mean(shares) > 0.08
+    assert np.array_equal(masked(features, 0.3, np.random.default_rng(1)), masked(features, 0.3, np.random.default_rng(1)))
+
+
+def test_gain_makes_all_of_it_louder_or_softer() -> None:
+    samples = np.linspace(-0.1, 0.1, 100, dtype=np.float32)
+    changed = through_another_microphone(samples, settings(gain_db=6.0), np.random.default_rng(0))
+    factor = changed[0] / samples[0]
+    assert factor != 1
+    assert 10 ** (-6 / 20) <= factor <= 10 ** (6 / 20)
+    assert np.allclose(changed, samples * factor)
