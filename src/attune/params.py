@@ -246,6 +246,7 @@ class SelectionParams(_Section):
     max_errors: Positive | None
     few_shot_hours: Annotated[float, Field(gt=0)] | None
     replay_share: Annotated[float, Field(ge=0, le=5)]
+    validation: Literal["all", "likewise"]
     seed: int
 
     @model_validator(mode="after")

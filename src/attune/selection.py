@@ -62,17 +62,15 @@ def select(
     weighed = [_weigh(u, gold_of.get(u.id), heard.get(u.id)) for u in utterances if u.split != "test"]
     usable = [each for each in weighed if isinstance(each, _Candidate)]
     unusable = [each for each in weighed if isinstance(each, Dropped)]
-    heard_of = [each for each in usable if each.utterance.split == "validation"]
-    validation = [each for each in heard_of if each.error_rate <= params.max_error_rate]
-    doubted = [each.dropped("above_max_error_rate") for each in heard_of if each.error_rate > params.max_error_rate]
     trained, replayed, left_out = _choose([c for c in usable if c.utterance.split == "train"], params)
+    validation, not_heard = _validating([c for c in usable if c.utterance.split == "validation"], params)
     report = SelectionReport(
         selections=(
             *(candidate.chosen_as("error") for candidate in trained),
             *(candidate.chosen_as("replay") for candidate in replayed),
             *(candidate.chosen_as("validation") for candidate in validation),
         ),
-        dropped=(*unusable, *left_out, *doubted),
+        dropped=(*unusable, *left_out, *not_heard),
         confusions=tuple(confusions(candidate.score for candidate in trained)),
     )
     _refuse_leakage(report.selections, utterances)
@@ -152,6 +150,15 @@ def _choose(candidates: list[_Candidate], params: SelectionParams) -> tuple[list
     }
     left_out = [c.dropped(reason) for reason, group in rest.items() for c in group]
     return trained, correct[:wanted], left_out
+
+
+def _validating(candidates: list[_Candidate], params: SelectionParams) -> tuple[list[_Candidate], list[Dropped]]:
+    """Those to validate with, and the rest with its reasons: all whose text may be believed, or as training's were chosen."""
+    if params.validation == "likewise":
+        errors, correct, left_out = _choose(candidates, params)
+        return [*errors, *correct], left_out
+    doubted = [c.dropped("above_max_error_rate") for c in candidates if c.error_rate > params.max_error_rate]
+    return [c for c in candidates if c.error_rate <= params.max_error_rate], doubted
 
 
 def _in_turns(hardest: list[_Candidate], params: SelectionParams) -> list[_Candidate]:

@@ -20,6 +20,7 @@ _PARAMS = SelectionParams(
     max_errors=None,
     few_shot_hours=None,
     replay_share=0.5,
+    validation="all",
     seed=42,
 )
 
@@ -248,6 +249,19 @@ def test_validation_keeps_right_and_wrong_ones_but_no_probably_wrong_labels() ->
     report = corpus.select()
     assert _ids(report, "validation") == ["right", "wrong"]
     assert _reasons(report) == {"label": "above_max_error_rate"}
+
+
+def test_validation_may_be_chosen_likewise() -> None:
+    corpus = _Corpus().add("train", "a b", "a x")
+    for n in range(6):
+        corpus.add(f"w{n}", "a b c d e f", " ".join([*"x" * (n + 1), *"abcdef"[n + 1 :]]), split="validation", source="human")
+        corpus.add(f"r{n}", "yes", "yes", split="validation", source="human")
+    report = corpus.select(validation="likewise", max_errors=4, replay_share=0.5)
+    chosen = _ids(report, "validation")
+    assert chosen[:4] == ["w5", "w4", "w3", "w2"]
+    assert len(chosen) == 6
+    assert all(name.startswith("r") for name in chosen[4:])
+    assert sorted(_reasons(report).values()) == ["not_replayed"] * 4 + ["over_max_errors"] * 2
 
 
 def test_balanced_order_takes_from_each_group_in_turn_its_hardest_first() -> None:
