@@ -88,7 +88,8 @@ def test_overfits_four_recordings(kind: str, method: str, rate: float, changes: 
     if method == "qlora":
         pytest.importorskip("bitsandbytes")
     rates = {"lora": rate, "full": rate}
-    settings = params(method=method, epochs=60, learning_rate=rates, lora=LORA | {"rank": 16} | changes)
+    lora = LORA | {"rank": 16} | changes
+    settings = params(method=method, epochs=60, evaluations_per_epoch=0.1, learning_rate=rates, lora=lora)
     report = finetune(tiny(kind), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "out", tmp_path / "work")
     assert report.wer_before is not None
     assert report.wer_after is not None
@@ -141,7 +142,16 @@ def test_what_cannot_learn_is_one_line_with_what_to_change(kind: str, changes: d
 def test_adapters_load_with_plain_peft_and_say_the_same(tmp_path: Path) -> None:
     from peft import PeftModel
 
-    finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), params(epochs=30), None, tmp_path / "out", tmp_path / "work")
+    finetune(
+        tiny("whisper"),
+        EXAMPLES,
+        EXAMPLES,
+        Tones(),
+        params(epochs=30, evaluations_per_epoch=0.1),
+        None,
+        tmp_path / "out",
+        tmp_path / "work",
+    )
     base = tiny("whisper")
     with quietly():
         adapted = PeftModel.from_pretrained(base.model, tmp_path / "out" / "lora_adapters").eval()
@@ -263,7 +273,7 @@ def test_a_share_of_what_was_learnt_lies_between_base_and_tuned(method: str, tmp
 
 
 def test_the_best_share_is_found_on_the_validation_side(tmp_path: Path) -> None:
-    settings = params(epochs=40, keep_learnt="auto")
+    settings = params(epochs=30, evaluations_per_epoch=0.1, keep_learnt="auto")
     report = finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "out", tmp_path / "work")
     assert report.kept_learnt in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     tuned = load_checkpoint(str(tmp_path / "out" / "lora_adapters"), None)
