@@ -1,6 +1,7 @@
 """A language model that answers messages, wherever it runs: in this process, or behind a server."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 from queue import Queue
@@ -9,8 +10,6 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-_ENDED = BaseException("a thread has nothing left to do")
 
 
 class NoAnswer(Exception):
@@ -84,31 +83,35 @@ def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iter
     listening, as by Ctrl-C, waits for nothing.
     """
     waiting, taking, stopped = iter(items), Lock(), Event()
-    done = Queue[tuple[list[R], BaseException | None]]()
+    done = Queue[Future[R] | None]()  # None: a thread has nothing left to do
 
     def serve() -> None:
-        failure: BaseException | None = None
-        while not stopped.is_set() and failure is None:
+        while not stopped.is_set():
             with taking:
                 some = list(islice(waiting, 1))
             if not some:
                 break
+            outcome = Future[R]()
             try:
-                done.put(([work(some[0])], None))
-            except BaseException as error:  # noqa: BLE001 : raised again where it can be seen
-                failure = error
+                outcome.set_result(work(some[0]))
+            except BaseException as error:  # noqa: BLE001 : raised again by who listens
                 stopped.set()
-        done.put(([], failure or _ENDED))
+                outcome.set_exception(error)
+            done.put(outcome)
+        done.put(None)
 
     for _ in range(threads):
         Thread(target=serve, daemon=True).start()
     failure, running = None, threads
     try:
         while running:
-            results, ended = done.get()
-            yield from results
-            running -= ended is not None
-            failure = failure or (ended if ended is not _ENDED else None)
+            outcome = done.get()
+            if outcome is None:
+                running -= 1
+            elif error := outcome.exception():
+                failure = failure or error
+            else:
+                yield outcome.result()
     finally:
         stopped.set()
     if failure is not None:

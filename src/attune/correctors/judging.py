@@ -52,9 +52,8 @@ class Judge:
         claim = claim_of(heard, text, self._glossary, self._language or heard.language, deaf=corrector.source == "llm")
         if refusal := guards.refuse(claim, self._params):
             return Gold(name, None, "quarantined", f"{refusal.guard}: {refusal.reason}", text, corrector.model)
-        same = normalize(heard.text) == normalize(text)
-        source = "unchanged" if same else corrector.source
-        changes = () if same else edits(heard.text, text)
+        changes = edits(heard.text, text)
+        source = corrector.source if changes else "unchanged"
         return Gold(name, text, source, proposal.why, model=corrector.model, guards=self._passed, edits=changes)
 
     def _unlikely(self, changed: Sequence[Item], golds: Mapping[str, Gold]) -> dict[str, Gold]:
