@@ -219,6 +219,7 @@ class GoldParams(_Section):
     prompt: Path
     domain: str | None
     doubtful_below: Share
+    test_agreement: bool
     gate: GateParams
     transformers: InProcessParams
     ollama: OllamaParams
