@@ -100,8 +100,8 @@ def versions(heard: str, changes: Sequence[Edit]) -> tuple[str, ...]:
 
     A single change is there once. Where words and spelling cannot be told apart, all are normalised.
 
-    >>> versions("No feeder, coff", edits("No feeder, coff", "no fever cough"))
-    ('No feeder, coff', 'No fever coff', 'No feeder, cough', 'No fever cough', 'No feeder, cough', 'No fever coff')
+    >>> versions("No feeder or coff", edits("No feeder or coff", "no fever or cough"))
+    ('No feeder or coff', 'No fever or coff', 'No feeder or cough', 'No fever or cough', 'No feeder or cough', 'No fever or coff')
     """
     said, capitals = heard.split(), heard.isupper()
     if any(len(units(token)) != 1 for token in said):
