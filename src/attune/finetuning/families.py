@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from attune.dataset import SAMPLE_RATE_HZ
 from attune.errors import TrainingError
-from attune.finetuning.prompts import Segment, Writing
+from attune.finetuning.prompts import Segment, Writing, unforce
 from attune.text import normalize
 
 Samples = NDArray[np.float32]
@@ -93,9 +93,7 @@ class WhisperFamily:
     def __init__(self, model: Any, processor: Any, language: str | None) -> None:
         self._extractor, self._tokenizer = processor.feature_extractor, processor.tokenizer
         self._prompt = {"language": language, "task": "transcribe"} if language and _multilingual(model) else {}
-        model.generation_config.forced_decoder_ids = model.config.forced_decoder_ids = (
-            None  # one language for ever, of old recipes
-        )
+        unforce(model)
         self.writing = Writing(model, processor, language)
         self._longest = int(model.config.max_target_positions)
         self._window = int(model.config.max_source_positions)

@@ -84,6 +84,13 @@ class Writing:
         return self._timestamp(self.window_s) < vocabulary and first in (None, "<|0.00|>", self._tokenizer.unk_token)
 
 
+def unforce(model: Any) -> None:
+    """Takes away a prompt that an older recipe fixed for ever, so that a tuned model may be asked for any of its languages."""
+    for config in (model.generation_config, model.config):
+        if getattr(config, "forced_decoder_ids", None) is not None:
+            config.forced_decoder_ids = None
+
+
 def language_of_tags(tags: Mapping[str, str]) -> str | None:
     """The language that a list gives for a recording as Whisper's code for it, or as it stands where there is none.
 
