@@ -197,9 +197,12 @@ def _merged(name: str, folder: Path, revision: str | None, language: str | None)
 
     with _usable(folder), quietly():
         base = _with_letters_of(folder, base)
+        embedded: Literal["auto"] | bool = (
+            False if base.family == "ctc" else "auto"
+        )  # CTC models have no embeddings, and peft would look for them
         adapted = PeftModel.from_pretrained(base.model, folder)
         with safe_open(folder / _ADAPTERS, "pt") as file:
-            strange = set(file.keys()) ^ set(get_peft_model_state_dict(adapted))
+            strange = set(file.keys()) ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=embedded))
         if strange:
             raise ModelError(
                 f"{folder} holds adapters of another model than {base.name}: {len(strange)} of their weights have no place there "

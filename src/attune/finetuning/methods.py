@@ -1,6 +1,7 @@
 """Which weights learn: adapters beside frozen weights (LoRA and its kin, on a 4-bit base too), or all of a part of the model."""
 
 import re
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -39,7 +40,10 @@ def prepared(model: Any, family: Family, params: TrainParams, device: str, *, ne
         use_rslora=lora.variant == "rslora",
     )
     with quietly():
-        return get_peft_model(model, config)
+        adapted = get_peft_model(model, config)
+    if new_letters:  # a changed vocabulary makes peft look for embeddings to save, which CTC models do not have
+        adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)  # type: ignore[method-assign]
+    return adapted
 
 
 def adapted_layers(model: Any, family: Family, params: TrainParams) -> list[str]:

@@ -79,14 +79,16 @@ def extend(checkpoint: Checkpoint, letters: Iterable[str]) -> None:
     near = dict[int, int]()
     for number, letter in enumerate(letters, start=first):
         like = _near(letter, known.__contains__)
-        if like[0] in known:
-            near[number] = known[like[0]]
+        if like[:1] in known:
+            near[number] = known[like[:1]]
         tokenizer.encoder[letter], tokenizer.decoder[number] = number, letter
     grow_head(model, max(tokenizer.decoder) + 1, near)
 
 
 def _near(letter: str, writes: Callable[[str], bool]) -> str:
     """The letters that `letter` is made of or drawn like, else itself."""
+    if unicodedata.combining(letter):
+        return ""  # an accent of its own: the letter that it stands on is written without
     for candidate in _candidates(letter):
         if candidate and all(writes(part) for part in candidate):
             return candidate
