@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +83,6 @@ def _looked_at(path: Path) -> bytes | str:
     return bytes.fromhex(sound_digest(samples))
 
 
-@lru_cache(maxsize=4)
 def _read(path: Path) -> Samples:
     return read_audio(path, _LONGEST_S)
 

@@ -29,13 +29,13 @@ class Surroundings:
         self._params = params
         self._noises = _folder(params.noise_folder, "train.augmentation.noise_folder")
         self._responses = _folder(params.room_folder, "train.augmentation.room_folder")
-        if params.room and self._responses is None:
-            simulator()
+        simulates = params.room > 0 and self._responses is None
+        self._simulator = str(simulator().__version__) if simulates else ""
 
     @property
     def digest(self) -> str:
-        """Of the sounds in the folders, for the fingerprint of a training run."""
-        parts = [folder.digest if folder else "" for folder in (self._noises, self._responses)]
+        """Of the sounds in the folders and of what simulates rooms, for the fingerprint of a training run."""
+        parts = [self._simulator, *(folder.digest if folder else "" for folder in (self._noises, self._responses))]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     def figures(self) -> dict[str, Any]:
