@@ -18,11 +18,12 @@ from transformers import ProgressCallback, Trainer, TrainingArguments
 
 from attune import scoring
 from attune.checkpoints import quietly
-from attune.dataset import Sounds
 from attune.errors import TrainingError
 from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
-from attune.finetuning.families import Example, Family
+from attune.finetuning.families import Example, Family, SoundSource
 from attune.finetuning.resuming import MarkWhole
+from attune.finetuning.surroundings import Surroundings
+from attune.finetuning.timestamps import Labels
 from attune.params import AugmentationParams, TrainParams
 
 _RECOGNISED_AT_ONCE = 64
@@ -35,8 +36,8 @@ _MOST_LOADERS = 4
 class Features:
     """Features and labels by example, kept once computed as long as they fit into memory."""
 
-    def __init__(self, family: Family, sounds: Sounds) -> None:
-        self._family, self._sounds = family, sounds
+    def __init__(self, family: Family, sounds: SoundSource, surroundings: Surroundings | None = None) -> None:
+        self._family, self._sounds, self._surroundings = family, sounds, surroundings
         self._kept: dict[str, NDArray[np.float32]] = {}
         self._free_bytes = _FEATURE_BYTES
 
@@ -53,12 +54,19 @@ class Features:
         """The example as another speaker with another microphone; at its own speed where the family could not learn it faster."""
         if not _varies(params):
             return self.of(example)
-        samples, speed = self._sounds[example.id], draw_speed(params, rng)
-        played = replace(example, duration_s=example.duration_s / speed)
-        if self._family.refusal(played, self._family.labels(example.text)) is None:
-            samples = at_speed(samples, speed)
+        samples = at_speed(self._sounds[example.id], self.speed(example, params, rng))
+        if self._surroundings is not None:
+            samples = self._surroundings.around(samples, rng)
+        if params.noise_folder is not None:
+            params = params.model_copy(update={"noise_snr_db": None})  # the noise is there already
         features = self._family.features(through_another_microphone(samples, params, rng))
         return masked(features, params.spec_augment, rng) if params.spec_augment else features
+
+    def speed(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> float:
+        """How fast it is played; the first draw from `rng`, so that what is drawn later cannot change it."""
+        speed = draw_speed(params, rng)
+        played = replace(example, duration_s=example.duration_s / speed)
+        return speed if self._family.refusal(played, self._family.labels(example.text, example.language)) is None else 1.0
 
 
 class WerTrainer(Trainer):
@@ -77,6 +85,7 @@ class WerTrainer(Trainer):
     ) -> None:
         self.learnable, self.validation = learnable, validation
         self._family, self._features, self._params = family, features, params
+        self._labels = Labels(family, params.whisper.timestamps_share, params.seed)
         super().__init__(
             model,
             arguments,
@@ -117,12 +126,20 @@ class WerTrainer(Trainer):
 
     def _collate(self, examples: Sequence[Example]) -> Any:
         number = int(self.state.epoch or 0)
-        return self._family.collate([(self._varied(e, number), self._family.labels(e.text)) for e in examples])
+        return self._family.collate([(self._varied(e, number), self._written(e, number)) for e in examples])
 
     def _varied(self, example: Example, number: int) -> NDArray[np.float32]:
         """What pass `number` hears, whatever came before it: a resumed run hears what an uninterrupted one would."""
-        rng = np.random.default_rng((self._params.seed, number, zlib.crc32(example.id.encode())))
-        return self._features.varied(example, self._params.augmentation, rng)
+        return self._features.varied(example, self._params.augmentation, self._chance(example, number))
+
+    def _written(self, example: Example, number: int) -> list[int]:
+        """What it is to write; timestamps follow the speed at which that pass plays it."""
+        augmentation = self._params.augmentation
+        speed = self._features.speed(example, augmentation, self._chance(example, number)) if _varies(augmentation) else 1.0
+        return self._labels.of(example, number, speed)
+
+    def _chance(self, example: Example, number: int) -> np.random.Generator:
+        return np.random.default_rng((self._params.seed, number, zlib.crc32(example.id.encode())))
 
 
 def _merged_copy(model: Any) -> Any:
@@ -184,7 +201,8 @@ def _loaders(params: TrainParams) -> int:
 
 
 def _varies(params: AugmentationParams) -> bool:
-    return bool(params.speed or params.gain_db or params.equalizer_db or params.noise_snr_db or params.spec_augment)
+    told = (params.speed, params.gain_db, params.equalizer_db, params.noise_snr_db, params.spec_augment, params.room)
+    return any(told)
 
 
 def precision_of(params: TrainParams, device: str) -> str:

@@ -19,15 +19,19 @@ import torch
 from transformers import EarlyStoppingCallback, set_seed
 
 from attune.checkpoints import Checkpoint, quietly
-from attune.dataset import Sounds
 from attune.devices import free_memory, is_memory
 from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning.estimating import Estimate
-from attune.finetuning.families import Example, Family, family_of
+from attune.finetuning.families import Example, Family, SoundSource, family_of
 from attune.finetuning.interpolating import keep
 from attune.finetuning.methods import prepared, trainable_share
+from attune.finetuning.packing import PackedSounds, clips_of
 from attune.finetuning.resuming import SaveOnInterrupt, last_whole_checkpoint, owned
+from attune.finetuning.surroundings import Surroundings
+from attune.finetuning.timestamps import timestamps_share
 from attune.finetuning.trainer import Features, WerTrainer, arguments, evaluations, precision_of
+from attune.finetuning.vocabulary import fitted
+from attune.finetuning.windowing import windows
 from attune.params import TrainParams
 
 _LOG = logging.getLogger(__name__)
@@ -39,6 +43,8 @@ class TrainingReport:
     """What fine-tuning did; the defaults are those of no training at all. WERs are fractions on the validation split."""
 
     trained_utterances: int = 0
+    trained_windows: int = 0
+    """What a pass goes through: fewer than utterances where they are packed."""
     validation_utterances: int = 0
     steps: int = 0
     batch_size: int = 0
@@ -52,6 +58,12 @@ class TrainingReport:
     wer_after: float | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Selected utterances that this family cannot learn, by reason."""
+    outside_vocabulary: Mapping[str, Any] = field(default_factory=dict)
+    """Letters that a CTC model could not write, and what became of them; nothing where there are none."""
+    surroundings: Mapping[str, Any] = field(default_factory=dict)
+    """Files of the noise and room folders, and those of them that cannot be used, by name."""
+    timestamps_share: float = 0.0
+    """Share of the windows that is written with timestamps; 0 for models that have none."""
     losses: tuple[tuple[int, float], ...] = ()
     """Step, and the mean training loss since the step before it."""
     validation_wers: tuple[tuple[int, float], ...] = ()
@@ -76,7 +88,7 @@ def finetune(
     checkpoint: Checkpoint,
     train: Sequence[Example],
     validation: Sequence[Example],
-    sounds: Sounds,
+    sounds: SoundSource,
     params: TrainParams,
     language: str | None,
     folder: Path,
@@ -89,16 +101,27 @@ def finetune(
     """
     set_seed(params.seed)
     family = family_of(checkpoint.family, checkpoint.model, checkpoint.processor, language)
+    train, outside = fitted(train, family, checkpoint, params.vocabulary)
     learnable, dropped = _learnable(train, family)
     if not learnable:
         raise TrainingError(f"none of the {len(train)} selected utterances can be trained on: {dropped}")
     validation = sorted(validation, key=lambda example: example.id)[: params.validation_utterances]  # ids are hashes
     _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
-    model = prepared(checkpoint.model, family, params, device)
-    home = work / _fingerprint(checkpoint, learnable, validation, params, language, device)
+    learnable = windows(learnable, family, checkpoint.model, sounds, params)
+    sounds, surroundings = PackedSounds(sounds, learnable), Surroundings(params.augmentation)
+    model = prepared(checkpoint.model, family, params, device, new_letters=outside is not None and bool(outside.learnt))
+    home = work / _fingerprint(checkpoint, learnable, validation, params, language, device, surroundings.digest)
     with owned(home):
-        trainer, report = _fitting(model, family, sounds, learnable, validation, params, home, device)
-        report = replace(report, trainable_share=trainable_share(model), dropped=dropped)
+        features = Features(family, sounds, surroundings)
+        trainer, report = _fitting(model, family, features, learnable, validation, params, home, device)
+        report = replace(
+            report,
+            trainable_share=trainable_share(model),
+            dropped=dropped,
+            outside_vocabulary=outside.metrics() if outside else {},
+            surroundings=surroundings.figures(),
+            timestamps_share=timestamps_share(family, params.whisper.timestamps_share),
+        )
         _save(trainer.model, checkpoint, params.method, folder)
         shutil.rmtree(home, ignore_errors=True)  # still the owner: nobody can have begun there
     return report
@@ -107,7 +130,7 @@ def finetune(
 def _fitting(
     model: Any,
     family: Family,
-    sounds: Sounds,
+    features: Features,
     learnable: Sequence[Example],
     validation: Sequence[Example],
     params: TrainParams,
@@ -119,7 +142,6 @@ def _fitting(
     Raises EnvironmentFault where one utterance is too much.
     """
     learning = {name: p.detach().clone().cpu() for name, p in model.named_parameters() if p.requires_grad}
-    features = Features(family, sounds)
     while True:
         settings = arguments(params, home, len(learnable), bool(validation), device)
         trainer = WerTrainer(
@@ -158,7 +180,8 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingRepo
     with interrupt.watching():
         trainer.train(resume_from_checkpoint=last_whole_checkpoint(home))
     return TrainingReport(
-        trained_utterances=len(trainer.learnable),
+        trained_utterances=len(clips_of(trainer.learnable)),
+        trained_windows=len(trainer.learnable),
         validation_utterances=len(trainer.validation),
         steps=trainer.state.global_step,
         batch_size=params.batch_size,
@@ -174,7 +197,7 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingRepo
 def _learnable(examples: Sequence[Example], family: Family) -> tuple[list[Example], dict[str, int]]:
     kept, dropped = [], dict[str, int]()
     for example in examples:
-        refusal = family.refusal(example, family.labels(example.text))
+        refusal = family.refusal(example, family.labels(example.text, example.language))
         if refusal is None:
             kept.append(example)
         else:
@@ -195,10 +218,11 @@ def _fingerprint(
     params: TrainParams,
     language: str | None,
     device: str,
+    surroundings: str = "",
 ) -> str:
     """Sixteen hex digits that change whenever the finished weights would."""
     data = [repr(list(train)), repr(list(validation))]
-    parts = [checkpoint.digest, params.model_dump_json(), *data, language, device, torch.__version__]
+    parts = [checkpoint.digest, params.model_dump_json(), *data, language, device, surroundings, torch.__version__]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

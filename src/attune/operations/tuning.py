@@ -9,9 +9,10 @@ from attune.dataset import Sounds, read_utterances
 from attune.devices import choose_device, reuse_freed_memory
 from attune.files import read_jsonl
 from attune.finetuning.families import Example
+from attune.finetuning.prompts import language_of_tags
 from attune.finetuning.training import TrainingReport, finetune
 from attune.params import Params
-from attune.records import Selection
+from attune.records import Selection, Utterance
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Pat
     """
     reuse_freed_memory()
     model = params.model
-    lengths = {u.id: u.duration_s for u in read_utterances(prepared)}
+    utterances = {u.id: u for u in read_utterances(prepared)}
     train, validation = (read_jsonl(selected / f"{side}.jsonl", Selection) for side in ("train", "validation"))
     errors = sum(s.role == "error" for s in train)
     checkpoint = load_checkpoint(model.name, model.revision, model.language)
@@ -56,7 +57,11 @@ def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Pat
     report = TrainingReport()
     if errors:
         device = choose_device(model.device)
-        examples, held_out = ([Example(s.id, s.text, lengths[s.id]) for s in side] for side in (train, validation))
+        examples, held_out = ([_example(s, utterances[s.id]) for s in side] for side in (train, validation))
         report = finetune(checkpoint, examples, held_out, Sounds(prepared), params.train, model.language, folder, work, device)
     write_training_record(folder, TrainingRecord(model.name, model.revision, method, checkpoint.family))
     return Tuning(method, errors, len(train) - errors, report)
+
+
+def _example(selected: Selection, utterance: Utterance) -> Example:
+    return Example(selected.id, selected.text, utterance.duration_s, utterance.speaker, language_of_tags(utterance.tags))
