@@ -60,7 +60,7 @@ class LiveFigures(DVCLiveCallback):
         """To DVCLive, which would count what is logged as steps."""
         self.live.step = int(logs["step"])
         shown = {name: value for name, value in logs.items() if name != "step" and not name.startswith(_TOTALS)}
-        super().on_log(None, state, None, logs=shown)
+        super().on_log(None, state, None, logs=shown)  # type: ignore[no-untyped-call]
 
     def _write(self, state: Any) -> None:
         history = [*self._before, *state.log_history]
