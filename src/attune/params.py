@@ -316,6 +316,7 @@ class TrainParams(_Section):
     epochs: Positive
     batch_size: Positive
     accumulation: Positive
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)]
     gradient_checkpointing: bool
     warmup_share: Annotated[float, Field(ge=0, le=0.9)]
     weight_decay: Share

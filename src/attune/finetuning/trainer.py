@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import ProgressCallback, Trainer, TrainingArguments
+from transformers import ProgressCallback, TrainingArguments
 
 from attune import scoring
 from attune.checkpoints import quietly
 from attune.errors import TrainingError
+from attune.finetuning import processes
 from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
 from attune.finetuning.families import Example, Family, SoundSource
 from attune.finetuning.resuming import MarkWhole
+from attune.finetuning.sharing import SharingTrainer
 from attune.finetuning.surroundings import Surroundings
 from attune.finetuning.timestamps import Labels
 from attune.params import AugmentationParams, TrainParams
@@ -69,7 +71,7 @@ class Features:
         return speed if self._family.refusal(played, self._family.labels(example.text, example.language)) is None else 1.0
 
 
-class WerTrainer(Trainer):
+class WerTrainer(SharingTrainer):
     """A Trainer whose evaluation recognises the validation clips and pools their word errors."""
 
     def __init__(
@@ -101,14 +103,14 @@ class WerTrainer(Trainer):
         """Pooled WER of the model as it is now, a fraction."""
         model = _merged_copy(self.model)
         model.eval()
-        ordered = sorted(self.validation, key=lambda e: (e.duration_s, e.id))
+        ordered = processes.share(sorted(self.validation, key=lambda e: (e.duration_s, e.id)))
         scores = []
         with torch.no_grad(), quietly():
             for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
                 batch = ordered[start : start + _RECOGNISED_AT_ONCE]
                 texts = self._family.recognize(model, [self._features.of(e) for e in batch])
                 scores += [scoring.score(e.id, e.text, text) for e, text in zip(batch, texts, strict=True)]
-        words, _ = scoring.pool(scores)
+        words, _ = scoring.pool(processes.gathered(scores))
         return words.rate
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -166,6 +168,7 @@ def arguments(params: TrainParams, home: Path, examples: int, validated: bool, d
         lr_scheduler_type="linear",
         max_grad_norm=1.0,
         seed=params.seed,
+        data_seed=params.seed,
         use_cpu=device == "cpu",
         bf16=precision == "bfloat16",
         fp16=precision == "float16",
@@ -197,7 +200,11 @@ def _loaders(params: TrainParams) -> int:
     would have to be started with a copy of the model instead of forked.
     """
     forks = multiprocessing.get_start_method() == "fork"
-    return min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) - 1)) if forks and _varies(params.augmentation) else 0
+    return (
+        min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) // processes.count() - 1))
+        if forks and _varies(params.augmentation)
+        else 0
+    )
 
 
 def _varies(params: AugmentationParams) -> bool:

@@ -49,6 +49,7 @@ def params(**changes: Any) -> TrainParams:
         "epochs": 2,
         "batch_size": 4,
         "accumulation": 1,
+        "processes": 1,
         "gradient_checkpointing": False,
         "warmup_share": 0.1,
         "weight_decay": 0.0,
