@@ -86,10 +86,14 @@ def owned(home: Path) -> Iterator[None]:
 
 def last_whole_checkpoint(home: Path) -> str | None:
     """The newest marked checkpoint in `home`; what a kill or a full disk left half done is removed."""
-    whole = []
     for folder in home.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        if (folder / _WHOLE).is_file():
-            whole.append(folder)
-        else:
+        if not (folder / _WHOLE).is_file():
             shutil.rmtree(folder)
-    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
+    newest = newest_whole_checkpoint(home)
+    return str(newest) if newest else None
+
+
+def newest_whole_checkpoint(home: Path) -> Path | None:
+    """The same, and nothing is removed."""
+    whole = [folder for folder in home.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if (folder / _WHOLE).is_file()]
+    return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)

@@ -1,4 +1,4 @@
-"""The Hugging Face Trainer as Attune uses it: judged by validation WER, stopped by a loss that is no number."""
+"""The Hugging Face Trainer as Attune uses it: judged by validation WER."""
 
 import copy
 import math
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import ProgressCallback, Trainer, TrainingArguments
+from transformers import ProgressCallback, TrainingArguments
 
 from attune import scoring
 from attune.checkpoints import quietly
@@ -22,6 +22,7 @@ from attune.dataset import Sounds
 from attune.errors import TrainingError
 from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
 from attune.finetuning.families import Example, Family
+from attune.finetuning.guarding import UTTERANCES, GuardedTrainer
 from attune.finetuning.resuming import MarkWhole
 from attune.params import AugmentationParams, TrainParams
 
@@ -61,7 +62,7 @@ class Features:
         return masked(features, params.spec_augment, rng) if params.spec_augment else features
 
 
-class WerTrainer(Trainer):
+class WerTrainer(GuardedTrainer):
     """A Trainer whose evaluation recognises the validation clips and pools their word errors."""
 
     def __init__(
@@ -109,15 +110,10 @@ class WerTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def log(self, logs: dict[str, float], *rest: Any, **more: Any) -> None:
-        """Stops at a loss that is not finite: what follows would only be noise, and the last good checkpoint stands."""
-        if not math.isfinite(logs.get("loss", 0.0)):
-            raise TrainingError(f"the loss became {logs['loss']} at step {self.state.global_step}; lower train.learning_rate")
-        super().log(logs, *rest, **more)
-
     def _collate(self, examples: Sequence[Example]) -> Any:
         number = int(self.state.epoch or 0)
-        return self._family.collate([(self._varied(e, number), self._family.labels(e.text)) for e in examples])
+        batch = self._family.collate([(self._varied(e, number), self._family.labels(e.text)) for e in examples])
+        return {**batch, UTTERANCES: [e.id for e in examples]}
 
     def _varied(self, example: Example, number: int) -> NDArray[np.float32]:
         """What pass `number` hears, whatever came before it: a resumed run hears what an uninterrupted one would."""

@@ -24,6 +24,7 @@ from attune.devices import free_memory, is_memory
 from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, Family, family_of
+from attune.finetuning.full_disk import told_where_full
 from attune.finetuning.interpolating import keep
 from attune.finetuning.methods import prepared, trainable_share
 from attune.finetuning.resuming import SaveOnInterrupt, last_whole_checkpoint, owned
@@ -99,7 +100,8 @@ def finetune(
     with owned(home):
         trainer, report = _fitting(model, family, sounds, learnable, validation, params, home, device)
         report = replace(report, trainable_share=trainable_share(model), dropped=dropped)
-        _save(trainer.model, checkpoint, params.method, folder)
+        with told_where_full("the result", home, folder):
+            _save(trainer.model, checkpoint, params.method, folder)
         shutil.rmtree(home, ignore_errors=True)  # still the owner: nobody can have begun there
     return report
 
