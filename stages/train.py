@@ -41,8 +41,7 @@ def main(
         tuning = tune(prepared, selected, params, folder, work)
         record_lineage(folder, selected, [selected / "train.jsonl", selected / "validation.jsonl"])
     write_csv(loss_plot, ("step", "loss"), [{"step": step, "loss": loss} for step, loss in tuning.report.losses])
-    wers = [{"step": step, "validation_wer": wer} for step, wer in tuning.report.validation_wers]
-    write_csv(wer_plot, ("step", "validation_wer"), wers)
+    write_csv(wer_plot, ("step", "validation_wer", "forgetting_wer"), tuning.report.wers_by_step())
     write_json(metrics, tuning.metrics())
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **tuning.report.timing})
     click.echo(f"train: {tuning.sentence()}")

@@ -291,6 +291,11 @@ class AugmentationParams(_Section):
         return self
 
 
+class ForgettingParams(_Section):
+    set: Path
+    max_increase_points: Annotated[float, Field(ge=0, le=100)] | None
+
+
 class TrainParams(_Section):
     method: Literal["lora", "qlora", "full"]
     part: Literal["both", "encoder", "decoder"]
@@ -306,6 +311,7 @@ class TrainParams(_Section):
     validation_utterances: Positive
     patience: Annotated[int, Field(ge=1, le=1000)]
     keep_learnt: Literal["auto"] | Annotated[float, Field(gt=0, le=1)]
+    forgetting: ForgettingParams
     augmentation: AugmentationParams
     precision: Precision
     seed: int

@@ -54,7 +54,7 @@ class GuardedTrainer(Trainer):
         return norm
 
     def log(self, logs: dict[str, float], *rest: Any, **more: Any) -> None:
-        """Stops at a loss or gradient that is not finite: what follows would only be noise, and the last good checkpoint stands."""
+        """Stops at a loss or gradient that is no number: what follows would be noise, and the last good checkpoint stands."""
         if "loss" in logs:
             fine = math.isfinite(logs["loss"]) and (self.args.fp16 or math.isfinite(logs.get("grad_norm", 0.0)))
             if not fine:

@@ -22,6 +22,7 @@ from attune.dataset import Sounds
 from attune.errors import TrainingError
 from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
 from attune.finetuning.families import Example, Family
+from attune.finetuning.forgetting import FORGETTING_WER, Forgetting
 from attune.finetuning.guarding import UTTERANCES, GuardedTrainer
 from attune.finetuning.resuming import MarkWhole
 from attune.params import AugmentationParams, TrainParams
@@ -75,8 +76,9 @@ class WerTrainer(GuardedTrainer):
         features: Features,
         learnable: Sequence[Example],
         validation: Sequence[Example],
+        forgetting: Forgetting,
     ) -> None:
-        self.learnable, self.validation = learnable, validation
+        self.learnable, self.validation, self.forgetting = learnable, validation, forgetting
         self._family, self._features, self._params = family, features, params
         super().__init__(
             model,
@@ -91,9 +93,13 @@ class WerTrainer(GuardedTrainer):
 
     def validation_wer(self) -> float:
         """Pooled WER of the model as it is now, a fraction."""
+        return self.wer_of(self.validation)
+
+    def wer_of(self, examples: Sequence[Example]) -> float:
+        """The same on other examples."""
         model = _merged_copy(self.model)
         model.eval()
-        ordered = sorted(self.validation, key=lambda e: (e.duration_s, e.id))
+        ordered = sorted(examples, key=lambda e: (e.duration_s, e.id))
         scores = []
         with torch.no_grad(), quietly():
             for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
@@ -104,9 +110,10 @@ class WerTrainer(GuardedTrainer):
         return words.rate
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The validation WER as `eval_wer`, which the best checkpoint is chosen by."""
-        metrics = {"eval_wer": self.validation_wer()}
+        """The validation WER as `eval_wer`, which the best checkpoint is chosen by; infinite where too much was forgotten."""
+        metrics = {"eval_wer": self.validation_wer(), **self.forgetting.measured(self.wer_of)}
         self.log(metrics)
+        metrics = self.forgetting.judged(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
@@ -204,4 +211,6 @@ class _Bar(ProgressCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
         if self.training_bar is not None and "eval_wer" in logs:
-            self.training_bar.write(f"step {state.global_step}: validation WER {logs['eval_wer']:.2%}", file=sys.stderr)
+            forgotten = f", out of domain {logs[FORGETTING_WER]:.2%}" if FORGETTING_WER in logs else ""
+            said = f"step {state.global_step}: validation WER {logs['eval_wer']:.2%}{forgotten}"
+            self.training_bar.write(said, file=sys.stderr)

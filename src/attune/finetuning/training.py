@@ -24,6 +24,7 @@ from attune.devices import free_memory, is_memory
 from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, Family, family_of
+from attune.finetuning.forgetting import FORGETTING_WER, NOTHING, Forgetting, OutOfDomain, within_window
 from attune.finetuning.full_disk import told_where_full
 from attune.finetuning.interpolating import keep
 from attune.finetuning.methods import prepared, trainable_share
@@ -33,6 +34,7 @@ from attune.params import TrainParams
 
 _LOG = logging.getLogger(__name__)
 _FEW_POSITIONS = 512
+_NOT_METRICS = ("losses", "validation_wers", "forgetting_wers", "timing")
 
 
 @dataclass(frozen=True)
@@ -51,26 +53,45 @@ class TrainingReport:
     wer_before: float | None = None
     """None where there is no validation split."""
     wer_after: float | None = None
+    forgetting_utterances: int = 0
+    """Of the out-of-domain set, see `train.forgetting`."""
+    forgetting_wer_before: float | None = None
+    forgetting_wer_after: float | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Selected utterances that this family cannot learn, by reason."""
     losses: tuple[tuple[int, float], ...] = ()
     """Step, and the mean training loss since the step before it."""
     validation_wers: tuple[tuple[int, float], ...] = ()
     """Step, and the WER at it, from before the first step on."""
+    forgetting_wers: tuple[tuple[int, float], ...] = ()
+    """The same on the out-of-domain set."""
     timing: Mapping[str, float | None] = field(default_factory=dict)
     """Minutes, which differ from run to run."""
 
     def metrics(self) -> dict[str, Any]:
         """Everything but the curves and the times, for `metrics/train.json`."""
-        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("losses", "validation_wers", "timing")}
+        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in _NOT_METRICS}
         return {"validation_" + k if k.startswith("wer") else k: v for k, v in content.items()}
+
+    def wers_by_step(self) -> list[dict[str, float | None]]:
+        """Rows of both curves; None where one was not measured."""
+        validation, forgetting = dict(self.validation_wers), dict(self.forgetting_wers)
+        return [
+            {"step": step, "validation_wer": validation.get(step), "forgetting_wer": forgetting.get(step)}
+            for step in sorted({*validation, *forgetting})
+        ]
 
     def verdict(self) -> str:
         """How validation WER changed, in words."""
         if self.wer_before is None or self.wer_after is None:
             return "there is no validation split, so the last checkpoint was kept"
         worse = ", so it hears these WORSE than the base did" if self.wer_after > self.wer_before else ""
-        return f"validation WER {self.wer_before:.2%} -> {self.wer_after:.2%}{worse}"
+        return f"validation WER {self.wer_before:.2%} -> {self.wer_after:.2%}{worse}{self._forgotten()}"
+
+    def _forgotten(self) -> str:
+        if self.forgetting_wer_before is None or self.forgetting_wer_after is None:
+            return ""
+        return f"; out of domain {self.forgetting_wer_before:.2%} -> {self.forgetting_wer_after:.2%}"
 
 
 def finetune(
@@ -83,10 +104,12 @@ def finetune(
     folder: Path,
     work: Path,
     device: str = "cpu",
+    out_of_domain: OutOfDomain = NOTHING,
 ) -> TrainingReport:
     """Trains `checkpoint` on `device` (cpu or cuda) and writes `folder/lora_adapters` (PEFT) or `folder/model`.
 
-    Raises TrainingError when no example can be learned, when the loss is not finite, or when LoRA finds no layer.
+    Nothing is learnt from `out_of_domain`: it is heard to see what is forgotten. Raises TrainingError when no example can be
+    learned, when the loss is not finite, when LoRA finds no layer, or when more is forgotten than may be.
     """
     set_seed(params.seed)
     family = family_of(checkpoint.family, checkpoint.model, checkpoint.processor, language)
@@ -96,9 +119,12 @@ def finetune(
     validation = sorted(validation, key=lambda example: example.id)[: params.validation_utterances]  # ids are hashes
     _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
     model = prepared(checkpoint.model, family, params, device)
-    home = work / _fingerprint(checkpoint, learnable, validation, params, language, device)
+    forgetting = Forgetting(within_window(out_of_domain.examples, family), params.forgetting.max_increase_points)
+    home = work / _fingerprint(checkpoint, learnable, validation, params, language, device, forgetting.examples)
     with owned(home):
-        trainer, report = _fitting(model, family, sounds, learnable, validation, params, home, device)
+        trainer, report = _fitting(
+            model, family, out_of_domain.beside(sounds), learnable, validation, forgetting, params, home, device
+        )
         report = replace(report, trainable_share=trainable_share(model), dropped=dropped)
         with told_where_full("the result", home, folder):
             _save(trainer.model, checkpoint, params.method, folder)
@@ -112,6 +138,7 @@ def _fitting(
     sounds: Sounds,
     learnable: Sequence[Example],
     validation: Sequence[Example],
+    forgetting: Forgetting,
     params: TrainParams,
     home: Path,
     device: str,
@@ -125,11 +152,20 @@ def _fitting(
     while True:
         settings = arguments(params, home, len(learnable), bool(validation), device)
         trainer = WerTrainer(
-            model, settings, params, family=family, features=features, learnable=learnable, validation=validation
+            model,
+            settings,
+            params,
+            family=family,
+            features=features,
+            learnable=learnable,
+            validation=validation,
+            forgetting=forgetting,
         )
         try:
             report = _train(trainer, params, home)
-            return trainer, replace(report, **keep(trainer, learning, params.keep_learnt))
+            report = replace(report, **keep(trainer, learning, params.keep_learnt))
+            forgetting.require_allowed(report.forgetting_wer_after, report.forgetting_wers)
+            return trainer, report
         except (RuntimeError, MemoryError) as error:
             if not is_memory(error):
                 raise
@@ -153,12 +189,14 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingRepo
         trainer.add_callback(EarlyStoppingCallback(params.patience))
     begin_s = time.monotonic()
     before = trainer.validation_wer() if validated else None
+    trainer.forgetting.before = trainer.forgetting.wer(trainer.wer_of)
     estimate = Estimate(time.monotonic() - begin_s, evaluations(params) if validated else 0)
     interrupt = SaveOnInterrupt()
     for callback in (estimate, interrupt):
         trainer.add_callback(callback)
     with interrupt.watching():
         trainer.train(resume_from_checkpoint=last_whole_checkpoint(home))
+    wer_after, forgetting_after = _scores_of_the_kept(trainer)
     return TrainingReport(
         trained_utterances=len(trainer.learnable),
         validation_utterances=len(trainer.validation),
@@ -166,11 +204,26 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingRepo
         batch_size=params.batch_size,
         accumulation=params.accumulation,
         wer_before=before,
-        wer_after=trainer.state.best_metric if validated else None,  # that of the checkpoint which is loaded again at the end
+        wer_after=wer_after,
+        forgetting_utterances=len(trainer.forgetting.examples),
+        forgetting_wer_before=trainer.forgetting.before,
+        forgetting_wer_after=forgetting_after,
         losses=tuple(_logged(trainer, "loss")),
         validation_wers=(*([] if before is None else [(0, before)]), *_logged(trainer, "eval_wer")),
+        forgetting_wers=trainer.forgetting.curve(_logged(trainer, FORGETTING_WER), trainer.state.global_step, forgetting_after),
         timing=estimate.figures(),
     )
+
+
+def _scores_of_the_kept(trainer: WerTrainer) -> tuple[float | None, float | None]:
+    """Validation and out-of-domain WER of the weights that training ended with: the best checkpoint's, loaded again, or the
+    last, where none may be chosen."""
+    if trainer.state.best_model_checkpoint is None:
+        wer = trainer.validation_wer() if trainer.validation else None
+        return wer, trainer.forgetting.wer(trainer.wer_of)
+    best_step = trainer.state.best_global_step or 0
+    best = {key: dict(_logged(trainer, key)).get(best_step) for key in ("eval_wer", FORGETTING_WER)}
+    return best["eval_wer"], best[FORGETTING_WER]
 
 
 def _learnable(examples: Sequence[Example], family: Family) -> tuple[list[Example], dict[str, int]]:
@@ -197,9 +250,10 @@ def _fingerprint(
     params: TrainParams,
     language: str | None,
     device: str,
+    out_of_domain: Sequence[Example] = (),
 ) -> str:
     """Sixteen hex digits that change whenever the finished weights would."""
-    data = [repr(list(train)), repr(list(validation))]
+    data = [repr(list(train)), repr(list(validation)), repr(list(out_of_domain))]
     parts = [checkpoint.digest, params.model_dump_json(), *data, language, device, torch.__version__]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

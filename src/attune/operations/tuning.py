@@ -10,6 +10,7 @@ from attune.devices import choose_device, reuse_freed_memory
 from attune.files import read_jsonl
 from attune.finetuning.families import Example
 from attune.finetuning.training import TrainingReport, finetune
+from attune.operations.out_of_domain import read_out_of_domain
 from attune.params import Params
 from attune.records import Selection
 
@@ -57,6 +58,10 @@ def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Pat
     if errors:
         device = choose_device(model.device)
         examples, held_out = ([Example(s.id, s.text, lengths[s.id]) for s in side] for side in (train, validation))
-        report = finetune(checkpoint, examples, held_out, Sounds(prepared), params.train, model.language, folder, work, device)
+        other = read_out_of_domain(params.train.forgetting.set, params.train.validation_utterances, lengths.keys())
+        sounds = Sounds(prepared)
+        report = finetune(
+            checkpoint, examples, held_out, sounds, params.train, model.language, folder, work, device, out_of_domain=other
+        )
     write_training_record(folder, TrainingRecord(model.name, model.revision, method, checkpoint.family))
     return Tuning(method, errors, len(train) - errors, report)
