@@ -10,6 +10,7 @@ from attune.devices import choose_device, reuse_freed_memory
 from attune.files import read_jsonl
 from attune.finetuning.families import Example
 from attune.finetuning.training import TrainingReport, finetune
+from attune.operations.model_card import Facts, write_card
 from attune.operations.out_of_domain import read_out_of_domain
 from attune.params import Params
 from attune.records import Selection
@@ -63,5 +64,6 @@ def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Pat
         report = finetune(
             checkpoint, examples, held_out, sounds, params.train, model.language, folder, work, device, out_of_domain=other
         )
+        write_card(folder, Facts(checkpoint, model, params.train, [*train, *validation], lengths, report))
     write_training_record(folder, TrainingRecord(model.name, model.revision, method, checkpoint.family))
     return Tuning(method, errors, len(train) - errors, report)
