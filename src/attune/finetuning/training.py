@@ -28,6 +28,7 @@ from attune.finetuning.forgetting import FORGETTING_WER, NOTHING, Forgetting, Ou
 from attune.finetuning.full_disk import told_where_full
 from attune.finetuning.interpolating import keep
 from attune.finetuning.methods import prepared, trainable_share
+from attune.finetuning.preflight import foresee, tell
 from attune.finetuning.resuming import SaveOnInterrupt, last_whole_checkpoint, owned
 from attune.finetuning.trainer import Features, WerTrainer, arguments, evaluations, precision_of
 from attune.params import TrainParams
@@ -66,7 +67,7 @@ class TrainingReport:
     forgetting_wers: tuple[tuple[int, float], ...] = ()
     """The same on the out-of-domain set."""
     timing: Mapping[str, float | None] = field(default_factory=dict)
-    """Minutes, which differ from run to run."""
+    """Minutes, and the megabytes that were foreseen: they differ from run to run."""
 
     def metrics(self) -> dict[str, Any]:
         """Everything but the curves and the times, for `metrics/train.json`."""
@@ -123,7 +124,7 @@ def finetune(
     home = work / _fingerprint(checkpoint, learnable, validation, params, language, device, forgetting.examples)
     with owned(home):
         trainer, report = _fitting(
-            model, family, out_of_domain.beside(sounds), learnable, validation, forgetting, params, home, device
+            model, family, out_of_domain.beside(sounds), learnable, validation, forgetting, params, home, folder, device
         )
         report = replace(report, trainable_share=trainable_share(model), dropped=dropped)
         with told_where_full("the result", home, folder):
@@ -141,6 +142,7 @@ def _fitting(
     forgetting: Forgetting,
     params: TrainParams,
     home: Path,
+    result: Path,
     device: str,
 ) -> tuple[WerTrainer, TrainingReport]:
     """Trains with as many utterances a step as memory allows: where it runs out, half as many and twice the accumulation.
@@ -162,7 +164,10 @@ def _fitting(
             forgetting=forgetting,
         )
         try:
+            need = foresee(model, family, features, learnable, params, device)
+            tell(need, params.batch_size, home, result, device)
             report = _train(trainer, params, home)
+            report = replace(report, timing={**report.timing, "estimated_memory_mb": need.memory_mb})
             report = replace(report, **keep(trainer, learning, params.keep_learnt))
             forgetting.require_allowed(report.forgetting_wer_after, report.forgetting_wers)
             return trainer, report
