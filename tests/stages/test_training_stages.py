@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import soundfile
 import tiny_models
 from click.testing import CliRunner
 from shipped import write_params
@@ -84,6 +85,20 @@ def test_errors_are_learnt_from_and_the_test_side_is_scored(project: Path) -> No
     assert Path("plot.csv").read_text().startswith("result,wer,wer_low,wer_high\noverall: base,")
     wer = sum(row["base_errors"] for row in rows) / sum(row["words"] for row in rows)
     assert _read("evaluate.json")["base_wer"] == pytest.approx(wer)
+
+
+def test_what_must_not_be_forgotten_is_heard_before_during_and_after(project: Path) -> None:
+    _select("u0", "u1")
+    folder = project / "data/out_of_domain"
+    folder.mkdir(parents=True)
+    soundfile.write(folder / "ann_1.wav", tiny_models.speech(1.0, 99), 16_000)
+    (folder / "ann_1.txt").write_text("a cough")
+    assert "; out of domain " in _train()
+    heard = _read("train.json")
+    assert heard["forgetting_utterances"] == 1
+    rows = [line.split(",") for line in Path("wer.csv").read_text().splitlines()]
+    assert rows[0] == ["step", "validation_wer", "forgetting_wer"]
+    assert [float(row[2]) for row in rows[1:]] == [heard["forgetting_wer_before"], heard["forgetting_wer_after"]]
 
 
 def test_where_there_is_no_error_to_learn_from_the_base_is_released(project: Path) -> None:
