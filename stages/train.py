@@ -43,7 +43,8 @@ def main(
     with whole_folder(finetuned) as folder:
         tuning = tune(prepared, selected, params, folder, work, Watched(live, metrics, loss_plot, wer_plot))
         record_lineage(folder, selected, [selected / "train.jsonl", selected / "validation.jsonl"])
-    write_curves(tuning.report.losses, tuning.report.validation_wers, loss_plot, wer_plot)
+    report = tuning.report
+    write_curves(report.losses, report.validation_wers, report.forgetting_wers, loss_plot, wer_plot)
     write_json(metrics, tuning.metrics())
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **tuning.report.timing})
     click.echo(f"train: {tuning.sentence()}")

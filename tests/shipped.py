@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from attune.params import SplitParams, load_params
+from attune.params import SplitParams, TrainParams, load_params
 
 _FILE = Path(__file__).parents[1] / "params.yaml"
 
@@ -13,6 +13,16 @@ _FILE = Path(__file__).parents[1] / "params.yaml"
 def split_params(**changes: Any) -> SplitParams:
     """Section `split_clean_noisy`."""
     return SplitParams.model_validate(load_params(_FILE).split_clean_noisy.model_dump() | changes)
+
+
+def train_params(**changes: Any) -> TrainParams:
+    """Section `train`, for tiny models that learn what they hear as it is; `lora` and the like are merged key by key."""
+    content = load_params(_FILE).train.model_dump()
+    lora = {"rank": 8, "alpha": 16}
+    quick = {"lora": lora, "augmentation": {"speed": 0.0}, "precision": "float32", "batch_size": 4, "evaluations_per_epoch": 1.0}
+    for key, value in [*quick.items(), *changes.items()]:
+        content[key] = content[key] | value if isinstance(value, dict) else value
+    return TrainParams.model_validate(content)
 
 
 def write_params(path: Path, **sections: dict[str, Any]) -> None:

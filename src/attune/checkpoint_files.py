@@ -18,7 +18,9 @@ _READ = (
 )  # fmt: skip
 LANGUAGE_ADAPTER = "adapter.{}.safetensors"
 """Weights for one of many languages (MMS)."""
-_FETCHED = ["*.json", "*.txt", "*.jinja", "model.safetensors", "model-*.safetensors", "adapter_model.safetensors"]
+_WEIGHTS = ["model.safetensors", "model-*.safetensors", "adapter_model.safetensors"]
+_FETCHED = ["*.json", "*.txt", "*.jinja", "README.md", *_WEIGHTS]
+"""The card with them: it says what the licence is."""
 _DIGESTED = ("*.json", "*.txt", "*.safetensors", "model.bin")
 
 

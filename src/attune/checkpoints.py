@@ -109,6 +109,11 @@ def tuned_checkpoint(folder: Path) -> str:
     return str(folder / _PLACES[record.method])
 
 
+def tuned_place(method: TuningMethod) -> str:
+    """The folder below a tuned one that holds what `method` learnt."""
+    return _PLACES[method]
+
+
 def read_training_record(folder: Path) -> TrainingRecord:
     """What `folder` was made from. Raises ModelError where the train stage did not finish it."""
     content = read_json(folder / TRAINING_RECORD)

@@ -75,6 +75,19 @@ def peak_memory_mb(device: str) -> float:
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
+def free_memory_mb(device: str) -> float | None:
+    """What is free now, in megabytes; on a GPU, of the GPU's. None where the system does not tell."""
+    if device == "cuda":
+        import torch
+
+        return round(torch.cuda.mem_get_info()[0] / 1e6, 1)
+    try:
+        told = Path("/proc/meminfo").read_text(encoding="utf-8")
+        return round(int(told.split("MemAvailable:")[1].split()[0]) * 1024 / 1e6, 1)
+    except (OSError, IndexError):
+        return None
+
+
 def is_memory(error: BaseException) -> bool:
     """Whether it says that memory ran out: torch, CTranslate2 and the C++ library share no exception class for that."""
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS)

@@ -308,6 +308,11 @@ class WhisperTrainParams(_Section):
     packing: bool
 
 
+class ForgettingParams(_Section):
+    set: Path
+    max_increase_points: Annotated[float, Field(ge=0, le=100)] | None
+
+
 class TrainParams(_Section):
     method: Literal["lora", "qlora", "full"]
     part: Literal["both", "encoder", "decoder"]
@@ -326,6 +331,7 @@ class TrainParams(_Section):
     whisper: WhisperTrainParams
     patience: Annotated[int, Field(ge=1, le=1000)]
     keep_learnt: Literal["auto"] | Annotated[float, Field(gt=0, le=1)]
+    forgetting: ForgettingParams
     augmentation: AugmentationParams
     precision: Precision
     seed: int

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import soundfile
 import tiny_models
 import torch
 from click.testing import CliRunner
@@ -81,6 +82,7 @@ def test_errors_are_learnt_from_and_the_test_side_is_scored(project: Path) -> No
     _select("u0", "u1")
     assert "lora on 2 utterances in 1 steps; validation WER" in _train()
     assert (project / "finetuned/lora_adapters/adapter_model.safetensors").is_file()
+    assert (project / "finetuned/lora_adapters/README.md").read_text().startswith("---\nlibrary_name: peft\nlicense: unknown\n")
     assert _read("train.json")["trained"] is True
     assert _read("train.json")["timestamps_share"] == 0.2
     assert _read("train.json")["trained_windows"] == 2
@@ -112,6 +114,20 @@ def test_two_processes_that_the_stage_starts_write_what_one_would(project: Path)
     assert result.exit_code == 2
     assert result.stderr.startswith("train: train.precision is float16, which a CPU cannot train in")
     assert result.stderr.count("\n") == 1
+
+
+def test_what_must_not_be_forgotten_is_heard_before_during_and_after(project: Path) -> None:
+    _select("u0", "u1")
+    folder = project / "data/out_of_domain"
+    folder.mkdir(parents=True)
+    soundfile.write(folder / "ann_1.wav", tiny_models.speech(1.0, 99), 16_000)
+    (folder / "ann_1.txt").write_text("a cough")
+    assert "; out of domain " in _train()
+    heard = _read("train.json")
+    assert heard["forgetting_utterances"] == 1
+    rows = [line.split(",") for line in Path("wer.csv").read_text().splitlines()]
+    assert rows[0] == ["step", "validation_wer", "forgetting_wer"]
+    assert [float(row[2]) for row in rows[1:]] == [heard["forgetting_wer_before"], heard["forgetting_wer_after"]]
 
 
 def test_where_there_is_no_error_to_learn_from_the_base_is_released(project: Path) -> None:

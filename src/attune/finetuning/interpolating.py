@@ -18,23 +18,29 @@ def keep(trainer: WerTrainer, base: Mapping[str, torch.Tensor], wanted: float | 
     """Leaves that much of what was learnt in the model; `auto` chooses by validation WER, where there is a validation split.
 
     `base` are the learning weights as they were before the first step. What the report should say comes back; of equally good
-    ones the smallest is kept.
+    ones the smallest is kept. A share that forgets more than it may is not chosen; where all do, it is the one that forgets
+    least.
     """
     if wanted == 1.0 or (wanted == "auto" and not trainer.validation):
         return {}
     model: Any = trainer.model
     learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
     tuned = {name: p.detach().clone() for name, p in learning.items()}
-    if isinstance(wanted, float):
-        _set(learning, base, tuned, wanted)
-        return {"kept_learnt": wanted, **({"wer_after": trainer.validation_wer()} if trainer.validation else {})}
-    wers = {1.0: trainer.validation_wer()}
-    for share in _TRIED:
+    measured = dict[float, dict[str, float | None]]()
+    for share in (wanted,) if isinstance(wanted, float) else (1.0, *_TRIED):
         _set(learning, base, tuned, share)
-        wers[share] = trainer.validation_wer()
-    best = min(wers, key=lambda share: (wers[share], share))
+        wer = trainer.validation_wer() if trainer.validation else None
+        measured[share] = {"wer_after": wer, "forgetting_wer_after": trainer.forgetting.wer(trainer.wer_of)}
+    best = min(measured, key=lambda share: (*_badness(trainer, measured[share]), share))
     _set(learning, base, tuned, best)
-    return {"kept_learnt": best, "wer_after": wers[best]}
+    return {"kept_learnt": best, **measured[best]}
+
+
+def _badness(trainer: WerTrainer, measured: Mapping[str, float | None]) -> tuple[bool, float]:
+    wer, forgotten = measured["wer_after"], measured["forgetting_wer_after"]
+    if not trainer.forgetting.allows(forgotten):
+        return True, forgotten or 0.0
+    return False, wer or 0.0
 
 
 @torch.no_grad()

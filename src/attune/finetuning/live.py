@@ -12,6 +12,7 @@ from typing import Any
 from transformers.integrations import DVCLiveCallback  # type: ignore[attr-defined]
 
 from attune.files import write_csv, write_json
+from attune.finetuning.forgetting import FORGETTING_WER
 
 Curve = Sequence[tuple[int, float]]
 """Steps, and what was measured at each."""
@@ -37,11 +38,13 @@ class LiveFigures(DVCLiveCallback):
     A resumed run writes what its checkpoint knows anew and goes on from there, so that no step stands there twice.
     """
 
-    def __init__(self, watched: Watched, wer_before: float | None) -> None:
-        """`wer_before` is that of step 0, None where there is no validation."""
+    def __init__(self, watched: Watched, wer_before: float | None, forgetting_before: float | None = None) -> None:
+        """Both of step 0; None where there is no validation, and no out-of-domain set."""
         super().__init__(log_model=False)
         self._watched = watched
-        self._before: list[dict[str, float]] = [] if wer_before is None else [{"step": 0, "eval_wer": wer_before}]
+        known = {"eval_wer": wer_before, FORGETTING_WER: forgetting_before}
+        before = {name: wer for name, wer in known.items() if wer is not None}
+        self._before: list[dict[str, float]] = [{"step": 0, **before}] if before else []
 
     def setup(self, args: Any, state: Any, model: Any) -> None:  # noqa: ARG002
         from dvclive.live import Live  # it loads DVC
@@ -64,9 +67,9 @@ class LiveFigures(DVCLiveCallback):
 
     def _write(self, state: Any) -> None:
         history = [*self._before, *state.log_history]
-        losses, wers = (curve(history, name) for name in ("loss", "eval_wer"))
-        write_curves(losses, wers, self._watched.loss_plot, self._watched.wer_plot)
-        latest = {"loss": losses, "validation_wer": wers}
+        losses, wers, forgetting = (curve(history, name) for name in ("loss", "eval_wer", FORGETTING_WER))
+        write_curves(losses, wers, forgetting, self._watched.loss_plot, self._watched.wer_plot)
+        latest = {"loss": losses, "validation_wer": wers, "forgetting_wer": forgetting}
         write_json(self._watched.metrics, {"step": state.global_step, **{name: c[-1][1] for name, c in latest.items() if c}})
 
 
@@ -75,7 +78,15 @@ def curve(history: Sequence[Mapping[str, float]], name: str) -> list[tuple[int, 
     return [(int(entry["step"]), float(entry[name])) for entry in history if name in entry]
 
 
-def write_curves(losses: Curve, wers: Curve, loss_plot: Path, wer_plot: Path) -> None:
+def write_curves(losses: Curve, wers: Curve, forgetting: Curve, loss_plot: Path, wer_plot: Path) -> None:
     """The data of the plots `training_loss` and `validation_wer`, as CSV."""
     write_csv(loss_plot, ("step", "loss"), [{"step": step, "loss": loss} for step, loss in losses])
-    write_csv(wer_plot, ("step", "validation_wer"), [{"step": step, "validation_wer": wer} for step, wer in wers])
+    write_csv(wer_plot, ("step", "validation_wer", "forgetting_wer"), wers_by_step(wers, forgetting))
+
+
+def wers_by_step(wers: Curve, forgetting: Curve) -> list[dict[str, float | None]]:
+    """Rows of both curves; None where one was not measured."""
+    known, other = dict(wers), dict(forgetting)
+    return [
+        {"step": step, "validation_wer": known.get(step), "forgetting_wer": other.get(step)} for step in sorted({*known, *other})
+    ]

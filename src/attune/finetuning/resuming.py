@@ -103,11 +103,14 @@ def last_whole_checkpoint(home: Path) -> str | None:
     """The newest marked checkpoint in `home`; what a kill or a full disk left half done is removed."""
     if not processes.first():
         return processes.said_by_first(None)
-    whole = []
     for folder in home.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        if (folder / _WHOLE).is_file():
-            whole.append(folder)
-        else:
+        if not (folder / _WHOLE).is_file():
             shutil.rmtree(folder)
-    newest = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+    newest = newest_whole_checkpoint(home)
     return processes.said_by_first(None if newest is None else str(newest))
+
+
+def newest_whole_checkpoint(home: Path) -> Path | None:
+    """The same, and nothing is removed."""
+    whole = [folder for folder in home.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if (folder / _WHOLE).is_file()]
+    return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)

@@ -1,4 +1,4 @@
-"""The Hugging Face Trainer as Attune uses it: judged by validation WER, stopped by a loss that is no number."""
+"""The Hugging Face Trainer as Attune uses it: judged by validation WER."""
 
 import copy
 import math
@@ -22,6 +22,8 @@ from attune.errors import TrainingError
 from attune.finetuning import processes
 from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
 from attune.finetuning.families import Example, Family, SoundSource
+from attune.finetuning.forgetting import FORGETTING_WER, Forgetting
+from attune.finetuning.guarding import UTTERANCES, GuardedTrainer
 from attune.finetuning.resuming import MarkWhole
 from attune.finetuning.sharing import SharingTrainer
 from attune.finetuning.surroundings import Surroundings
@@ -71,7 +73,7 @@ class Features:
         return speed if self._family.refusal(played, self._family.labels(example.text, example.language)) is None else 1.0
 
 
-class WerTrainer(SharingTrainer):
+class WerTrainer(GuardedTrainer, SharingTrainer):
     """A Trainer whose evaluation recognises the validation clips and pools their word errors."""
 
     def __init__(
@@ -84,8 +86,9 @@ class WerTrainer(SharingTrainer):
         features: Features,
         learnable: Sequence[Example],
         validation: Sequence[Example],
+        forgetting: Forgetting,
     ) -> None:
-        self.learnable, self.validation = learnable, validation
+        self.learnable, self.validation, self.forgetting = learnable, validation, forgetting
         self._family, self._features, self._params = family, features, params
         self._labels = Labels(family, params.whisper.timestamps_share, params.seed)
         super().__init__(
@@ -101,9 +104,13 @@ class WerTrainer(SharingTrainer):
 
     def validation_wer(self) -> float:
         """Pooled WER of the model as it is now, a fraction."""
+        return self.wer_of(self.validation)
+
+    def wer_of(self, examples: Sequence[Example]) -> float:
+        """The same on other examples."""
         model = _merged_copy(self.model)
         model.eval()
-        ordered = processes.share(sorted(self.validation, key=lambda e: (e.duration_s, e.id)))
+        ordered = processes.share(sorted(examples, key=lambda e: (e.duration_s, e.id)))
         scores = []
         with torch.no_grad(), quietly():
             for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
@@ -114,21 +121,17 @@ class WerTrainer(SharingTrainer):
         return words.rate
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The validation WER as `eval_wer`, which the best checkpoint is chosen by."""
-        metrics = {"eval_wer": self.validation_wer()}
+        """The validation WER as `eval_wer`, which the best checkpoint is chosen by; infinite where too much was forgotten."""
+        metrics = {"eval_wer": self.validation_wer(), **self.forgetting.measured(self.wer_of)}
         self.log(metrics)
+        metrics = self.forgetting.judged(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def log(self, logs: dict[str, float], *rest: Any, **more: Any) -> None:
-        """Stops at a loss that is not finite: what follows would only be noise, and the last good checkpoint stands."""
-        if not math.isfinite(logs.get("loss", 0.0)):
-            raise TrainingError(f"the loss became {logs['loss']} at step {self.state.global_step}; lower train.learning_rate")
-        super().log(logs, *rest, **more)
-
     def _collate(self, examples: Sequence[Example]) -> Any:
         number = int(self.state.epoch or 0)
-        return self._family.collate([(self._varied(e, number), self._written(e, number)) for e in examples])
+        batch = self._family.collate([(self._varied(e, number), self._written(e, number)) for e in examples])
+        return {**batch, UTTERANCES: [e.id for e in examples]}
 
     def _varied(self, example: Example, number: int) -> NDArray[np.float32]:
         """What pass `number` hears, whatever came before it: a resumed run hears what an uninterrupted one would."""
@@ -233,4 +236,6 @@ class _Bar(ProgressCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
         if self.training_bar is not None and "eval_wer" in logs:
-            self.training_bar.write(f"step {state.global_step}: validation WER {logs['eval_wer']:.2%}", file=sys.stderr)
+            forgotten = f", out of domain {logs[FORGETTING_WER]:.2%}" if FORGETTING_WER in logs else ""
+            said = f"step {state.global_step}: validation WER {logs['eval_wer']:.2%}{forgotten}"
+            self.training_bar.write(said, file=sys.stderr)

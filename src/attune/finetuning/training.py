@@ -24,10 +24,13 @@ from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning import processes
 from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, Family, SoundSource, family_of
+from attune.finetuning.forgetting import FORGETTING_WER, NOTHING, Forgetting, OutOfDomain, within_window
+from attune.finetuning.full_disk import told_where_full
 from attune.finetuning.interpolating import keep
-from attune.finetuning.live import LiveFigures, Watched, curve
+from attune.finetuning.live import LiveFigures, Watched, curve, wers_by_step
 from attune.finetuning.methods import prepared, trainable_share
 from attune.finetuning.packing import PackedSounds, clips_of
+from attune.finetuning.preflight import foresee, tell
 from attune.finetuning.resuming import SaveOnInterrupt, last_whole_checkpoint, owned
 from attune.finetuning.sharing import halved, shared
 from attune.finetuning.surroundings import Surroundings
@@ -39,6 +42,7 @@ from attune.params import TrainParams
 
 _LOG = logging.getLogger(__name__)
 _FEW_POSITIONS = 512
+_NOT_METRICS = ("losses", "validation_wers", "forgetting_wers", "timing")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ class TrainingReport:
     wer_before: float | None = None
     """None where there is no validation split."""
     wer_after: float | None = None
+    forgetting_utterances: int = 0
+    """Of the out-of-domain set, see `train.forgetting`."""
+    forgetting_wer_before: float | None = None
+    forgetting_wer_after: float | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Selected utterances that this family cannot learn, by reason."""
     outside_vocabulary: Mapping[str, Any] = field(default_factory=dict)
@@ -73,20 +81,31 @@ class TrainingReport:
     """Step, and the mean training loss since the step before it."""
     validation_wers: tuple[tuple[int, float], ...] = ()
     """Step, and the WER at it, from before the first step on."""
+    forgetting_wers: tuple[tuple[int, float], ...] = ()
+    """The same on the out-of-domain set."""
     timing: Mapping[str, float | None] = field(default_factory=dict)
-    """Minutes, which differ from run to run."""
+    """Minutes, and the megabytes that were foreseen: they differ from run to run."""
 
     def metrics(self) -> dict[str, Any]:
         """Everything but the curves and the times, for `metrics/train.json`."""
-        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("losses", "validation_wers", "timing")}
+        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in _NOT_METRICS}
         return {"validation_" + k if k.startswith("wer") else k: v for k, v in content.items()}
+
+    def wers_by_step(self) -> list[dict[str, float | None]]:
+        """Rows of both curves; None where one was not measured."""
+        return wers_by_step(self.validation_wers, self.forgetting_wers)
 
     def verdict(self) -> str:
         """How validation WER changed, in words."""
         if self.wer_before is None or self.wer_after is None:
             return "there is no validation split, so the last checkpoint was kept"
         worse = ", so it hears these WORSE than the base did" if self.wer_after > self.wer_before else ""
-        return f"validation WER {self.wer_before:.2%} -> {self.wer_after:.2%}{worse}"
+        return f"validation WER {self.wer_before:.2%} -> {self.wer_after:.2%}{worse}{self._forgotten()}"
+
+    def _forgotten(self) -> str:
+        if self.forgetting_wer_before is None or self.forgetting_wer_after is None:
+            return ""
+        return f"; out of domain {self.forgetting_wer_before:.2%} -> {self.forgetting_wer_after:.2%}"
 
 
 def finetune(
@@ -101,13 +120,16 @@ def finetune(
     device: str = "cpu",
     live: Watched | None = None,
     halvings: int = 0,
+    out_of_domain: OutOfDomain = NOTHING,
 ) -> TrainingReport:
     """Trains `checkpoint` on `device` (cpu or cuda) and writes `folder/lora_adapters` (PEFT) or `folder/model`.
 
     Figures to watch stand where `live` says while it trains. Where several processes learn together (see `launching`) all call
-    this, with `halvings` telling how often memory did not suffice, and the first writes.
+    this, with `halvings` telling how often memory did not suffice, and the first writes. Nothing is learnt from `out_of_domain`:
+    it is heard to see what is forgotten.
 
-    Raises TrainingError when no example can be learned, when the loss is not finite, or when LoRA finds no layer.
+    Raises TrainingError when no example can be learned, when the loss is not finite, when LoRA finds no layer, or when more is
+    forgotten than may be.
     """
     set_seed(params.seed)
     family = family_of(checkpoint.family, checkpoint.model, checkpoint.processor, language)
@@ -118,13 +140,15 @@ def finetune(
     validation = sorted(validation, key=lambda example: example.id)[: params.validation_utterances]  # ids are hashes
     _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
     learnable = windows(learnable, family, checkpoint.model, sounds, params)
-    sounds, surroundings = PackedSounds(sounds, learnable), Surroundings(params.augmentation)
+    sounds, surroundings = PackedSounds(out_of_domain.beside(sounds), learnable), Surroundings(params.augmentation)
     model = prepared(checkpoint.model, family, params, device, new_letters=outside is not None and bool(outside.learnt))
-    home = work / _fingerprint(checkpoint, learnable, validation, params, language, device, surroundings.digest)
+    forgetting = Forgetting(within_window(out_of_domain.examples, family), params.forgetting.max_increase_points)
+    data = (learnable, validation, forgetting.examples)
+    home = work / _fingerprint(checkpoint, data, params, language, device, surroundings.digest)
     with owned(home):
         features = Features(family, sounds, surroundings)
         start = shared(params, processes.count(), halvings)
-        trainer, report = _fitting(model, family, features, learnable, validation, start, home, device, live)
+        trainer, report = _fitting(model, family, features, learnable, validation, forgetting, start, home, folder, device, live)
         report = replace(
             report,
             trainable_share=trainable_share(model),
@@ -135,7 +159,8 @@ def finetune(
         )
         processes.wait_for_all()  # they may be reading the best checkpoint
         if processes.first():
-            _save(trainer.model, checkpoint, params.method, folder)
+            with told_where_full("the result", home, folder):
+                _save(trainer.model, checkpoint, params.method, folder)
             shutil.rmtree(home, ignore_errors=True)  # still the owner: nobody can have begun there
     return report
 
@@ -146,8 +171,10 @@ def _fitting(
     features: Features,
     learnable: Sequence[Example],
     validation: Sequence[Example],
+    forgetting: Forgetting,
     params: TrainParams,
     home: Path,
+    result: Path,
     device: str,
     live: Watched | None,
 ) -> tuple[WerTrainer, TrainingReport]:
@@ -160,11 +187,24 @@ def _fitting(
     while True:
         settings = arguments(params, home, len(learnable), bool(validation), device)
         trainer = WerTrainer(
-            model, settings, params, family=family, features=features, learnable=learnable, validation=validation
+            model,
+            settings,
+            params,
+            family=family,
+            features=features,
+            learnable=learnable,
+            validation=validation,
+            forgetting=forgetting,
         )
         try:
+            each = params.model_copy(update={"batch_size": params.batch_size // processes.count()})
+            need = foresee(model, family, features, learnable, each, device)
+            tell(need, each.batch_size, home, result, device)
             report = _train(trainer, params, home, live)
-            return trainer, replace(report, **keep(trainer, learning, params.keep_learnt))
+            report = replace(report, timing={**report.timing, "estimated_memory_mb": need.memory_mb})
+            report = replace(report, **keep(trainer, learning, params.keep_learnt))
+            forgetting.require_allowed(report.forgetting_wer_after, report.forgetting_wers)
+            return trainer, report
         except (RuntimeError, MemoryError) as error:
             if not is_memory(error):
                 raise
@@ -191,14 +231,16 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path, live: Watched |
         trainer.add_callback(EarlyStoppingCallback(params.patience))
     begin_s = time.monotonic()
     before = trainer.validation_wer() if validated else None
+    trainer.forgetting.before = trainer.forgetting.wer(trainer.wer_of)
     estimate = Estimate(time.monotonic() - begin_s, evaluations(params) if validated else 0)
     interrupt = SaveOnInterrupt()
     trainer.add_callback(interrupt)
     if processes.first():
-        for callback in (estimate, *([] if live is None else [LiveFigures(live, before)])):
+        for callback in (estimate, *([] if live is None else [LiveFigures(live, before, trainer.forgetting.before)])):
             trainer.add_callback(callback)
     with interrupt.watching():
         trainer.train(resume_from_checkpoint=last_whole_checkpoint(home))
+    wer_after, forgetting_after = _scores_of_the_kept(trainer)
     return TrainingReport(
         trained_utterances=len(clips_of(trainer.learnable)),
         trained_windows=len(trainer.learnable),
@@ -208,11 +250,26 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path, live: Watched |
         accumulation=params.accumulation,
         processes=processes.count(),
         wer_before=before,
-        wer_after=trainer.state.best_metric if validated else None,  # that of the checkpoint which is loaded again at the end
-        losses=tuple(curve(trainer.state.log_history, "loss")),
-        validation_wers=(*([] if before is None else [(0, before)]), *curve(trainer.state.log_history, "eval_wer")),
+        wer_after=wer_after,
+        forgetting_utterances=len(trainer.forgetting.examples),
+        forgetting_wer_before=trainer.forgetting.before,
+        forgetting_wer_after=forgetting_after,
+        losses=tuple(_curve(trainer, "loss")),
+        validation_wers=(*([] if before is None else [(0, before)]), *_curve(trainer, "eval_wer")),
+        forgetting_wers=trainer.forgetting.curve(_curve(trainer, FORGETTING_WER), trainer.state.global_step, forgetting_after),
         timing=estimate.figures(),
     )
+
+
+def _scores_of_the_kept(trainer: WerTrainer) -> tuple[float | None, float | None]:
+    """Validation and out-of-domain WER of the weights that training ended with: the best checkpoint's, loaded again, or the
+    last, where none may be chosen."""
+    if trainer.state.best_model_checkpoint is None:
+        wer = trainer.validation_wer() if trainer.validation else None
+        return wer, trainer.forgetting.wer(trainer.wer_of)
+    best_step = trainer.state.best_global_step or 0
+    best = {key: dict(_curve(trainer, key)).get(best_step) for key in ("eval_wer", FORGETTING_WER)}
+    return best["eval_wer"], best[FORGETTING_WER]
 
 
 def _learnable(examples: Sequence[Example], family: Family) -> tuple[list[Example], dict[str, int]]:
@@ -234,16 +291,15 @@ def _choose_attention(model: Any, params: TrainParams, device: str, positions: i
 
 def _fingerprint(
     checkpoint: Checkpoint,
-    train: Sequence[Example],
-    validation: Sequence[Example],
+    data: Sequence[Sequence[Example]],
     params: TrainParams,
     language: str | None,
     device: str,
     surroundings: str = "",
 ) -> str:
     """Sixteen hex digits that change whenever the finished weights would."""
-    data = [repr(list(train)), repr(list(validation))]
-    parts = [checkpoint.digest, params.model_dump_json(), *data, language, device, surroundings, torch.__version__]
+    parts = [checkpoint.digest, params.model_dump_json(), *(repr(list(each)) for each in data), language, device, surroundings]
+    return hashlib.sha256(json.dumps([*parts, torch.__version__]).encode()).hexdigest()[:16]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -254,3 +310,7 @@ def _save(model: Any, checkpoint: Checkpoint, method: str, folder: Path) -> None
         checkpoint.processor.save_pretrained(target)
     for weights in target.glob("*.safetensors"):
         weights.chmod(0o644)
+
+
+def _curve(trainer: WerTrainer, name: str) -> list[tuple[int, float]]:
+    return curve(trainer.state.log_history, name)

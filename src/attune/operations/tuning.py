@@ -17,6 +17,8 @@ from attune.finetuning.live import Watched
 from attune.finetuning.prompts import language_of_tags
 from attune.finetuning.sharing import processes_for
 from attune.finetuning.training import TrainingReport, finetune
+from attune.operations.model_card import Facts, write_card
+from attune.operations.out_of_domain import read_out_of_domain
 from attune.params import Params
 from attune.records import Selection, Utterance
 
@@ -91,10 +93,14 @@ def _tune(
     report = TrainingReport()
     if errors:
         examples, held_out = ([_example(s, utterances[s.id]) for s in side] for side in (train, validation))
+        other = read_out_of_domain(params.train.forgetting.set, params.train.validation_utterances, utterances.keys())
         sounds = Sounds(prepared)
         report = finetune(
-            checkpoint, examples, held_out, sounds, params.train, model.language, folder, work, device, live, halvings
+            checkpoint, examples, held_out, sounds, params.train, model.language, folder, work, device, live, halvings, other
         )
+        if processes.first():
+            lengths = {u.id: u.duration_s for u in utterances.values()}
+            write_card(folder, Facts(checkpoint, model, params.train, [*train, *validation], lengths, report))
     if processes.first():
         write_training_record(folder, TrainingRecord(model.name, model.revision, method, checkpoint.family))
     return Tuning(method, errors, len(train) - errors, report)

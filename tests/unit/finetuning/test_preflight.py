@@ -1,0 +1,131 @@
+"""What training will take is told before it starts, and a disk with too little room stops it there."""
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_models
+import torch
+from numpy.typing import NDArray
+from shipped import train_params
+
+from attune.checkpoints import load_checkpoint
+from attune.errors import EnvironmentFault
+from attune.finetuning import methods, training
+from attune.finetuning.families import Example, family_of
+from attune.finetuning.preflight import activations_mb, foresee
+from attune.finetuning.trainer import Features
+from attune.finetuning.training import finetune
+from attune.params import TrainParams
+
+EXAMPLES = [Example(str(n), "a fever", 1.0) for n in range(4)]
+
+
+class Clips:
+    def __getitem__(self, utterance_id: str) -> NDArray[np.float32]:
+        return tiny_models.speech(1.0, int(utterance_id))
+
+
+def prepared(folder: Path, params: TrainParams, kind: str = "whisper") -> tuple[Any, Any]:
+    if not folder.is_dir():
+        tiny_models.make_whisper(folder) if kind == "whisper" else tiny_models.make_wav2vec2(folder, "layer")
+    checkpoint = load_checkpoint(str(folder), None)
+    family = family_of(checkpoint.family, checkpoint.model, checkpoint.processor, None)
+    return methods.prepared(checkpoint.model, family, params, "cpu"), family
+
+
+def tune(folder: Path, params: TrainParams) -> Any:
+    tiny_models.make_whisper(folder / "base")
+    base = load_checkpoint(str(folder / "base"), None)
+    return finetune(base, EXAMPLES, [], Clips(), params, None, folder / "out", folder / "work")
+
+
+def test_activations_are_those_that_torch_keeps() -> None:
+    class Squared(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(1000, 500, bias=False)
+
+        def forward(self, values: torch.Tensor) -> Any:
+            hidden = self.layer(values)  # keeps `values`: 1000 numbers of 4 bytes each
+            return type("Output", (), {"loss": hidden.square().sum()})()  # keeps `hidden`: 500
+
+    model = Squared()
+    assert activations_mb(model, {"values": torch.ones(100, 1000)}, "float32") == pytest.approx(100 * 1500 * 4 / 1e6)
+    model.layer.weight.requires_grad_(False)
+    assert activations_mb(model, {"values": torch.ones(100, 1000)}, "float32") == 0.0
+
+
+@pytest.mark.parametrize("kind", ["whisper", "ctc"])
+def test_needs_grow_with_what_learns_and_with_the_batch(kind: str, tmp_path: Path) -> None:
+    def need(method: str, batch_size: int) -> Any:
+        params = train_params(method=method, batch_size=batch_size)
+        model, family = prepared(tmp_path / "base", params, kind)
+        return foresee(model, family, Features(family, Clips()), EXAMPLES, params, "cpu")
+
+    lora, full, more = need("lora", 2), need("full", 2), need("lora", 8)
+    assert lora.learning_mb < full.learning_mb
+    assert lora.checkpoint_mb < full.checkpoint_mb
+    assert full.learning_mb <= 3 * full.weights_mb
+    assert more.activations_mb == pytest.approx(4 * lora.activations_mb, rel=0.2)
+
+
+def test_a_checkpoint_is_as_large_as_was_foreseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreseen, sizes = list[Any](), list[float]()
+    real, plain = training.foresee, training.WerTrainer._save_checkpoint
+
+    def weighed(self: Any, *given: Any) -> None:
+        plain(self, *given)
+        (saved,) = Path(self.args.output_dir).glob("checkpoint-*")
+        sizes.append(sum(file.stat().st_size for file in saved.rglob("*") if file.is_file()) / 1e6)
+
+    monkeypatch.setattr(training, "foresee", lambda *given: foreseen.append(real(*given)) or foreseen[-1])
+    monkeypatch.setattr(training.WerTrainer, "_save_checkpoint", weighed)
+    tune(tmp_path, train_params(method="full", epochs=1, learning_rate={"full": 1e-4}))
+    (size,), (need,) = sizes, foreseen
+    assert need.checkpoint_mb - 8.0 == pytest.approx(size, rel=0.25)
+    assert need.result_mb - 8.0 == pytest.approx(need.weights_mb)
+
+
+def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
+    params = train_params(lora={"dropout": 0.5})
+    model, family = prepared(tmp_path / "base", params)
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(3)
+    foresee(model, family, Features(family, Clips()), EXAMPLES, params, "cpu")
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(1))
+    assert model.training
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_it_is_told_in_a_sentence_before_the_first_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tune(tmp_path, train_params(epochs=1))
+    said = capsys.readouterr().err
+    assert "Training takes about" in said
+    assert "activations of 4 utterances" in said
+    assert report.timing["estimated_memory_mb"] > 0
+
+
+def test_too_little_disk_is_an_error_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 5_000_000))
+    monkeypatch.setattr(training.WerTrainer, "training_step", lambda *_, **__: pytest.fail("it began to train"))
+    said = r"would fill the disk of .*: 5 MB are free, and it takes up to \d+ MB \(3 checkpoints of \d+ MB, a result of \d+ MB\)"
+    with pytest.raises(EnvironmentFault, match=said):
+        tune(tmp_path, train_params(epochs=1))
+
+
+def test_little_memory_is_told_and_training_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("attune.finetuning.preflight.free_memory_mb", lambda _: 0.1)
+    assert tune(tmp_path, train_params(epochs=1)).steps == 1
+    assert "of 0 MB free" in (said := capsys.readouterr().err)
+    assert "where memory runs out, batches are halved" in said
