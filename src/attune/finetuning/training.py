@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import EarlyStoppingCallback, set_seed
+from transformers import set_seed
 
 from attune.checkpoints import Checkpoint, quietly
 from attune.dataset import Sounds
@@ -30,6 +30,7 @@ from attune.finetuning.live import LiveFigures, Watched, curve
 from attune.finetuning.methods import prepared, trainable_share
 from attune.finetuning.resuming import SaveOnInterrupt, last_whole_checkpoint, owned
 from attune.finetuning.sharing import halved, shared
+from attune.finetuning.stopping import StopWithoutGain
 from attune.finetuning.trainer import Features, WerTrainer, arguments, evaluations, precision_of
 from attune.params import TrainParams
 
@@ -166,7 +167,7 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path, live: Watched |
     """Trains, from the last checkpoint in `home` if there is one, and measures before and after."""
     validated = bool(trainer.validation)
     if validated:
-        trainer.add_callback(EarlyStoppingCallback(params.patience))
+        trainer.add_callback(StopWithoutGain(params.patience))
     begin_s = time.monotonic()
     before = trainer.validation_wer() if validated else None
     estimate = Estimate(time.monotonic() - begin_s, evaluations(params) if validated else 0)
