@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import EarlyStoppingCallback, set_seed
+from transformers import set_seed
 
 from attune.checkpoints import Checkpoint, quietly
 from attune.devices import free_memory, is_memory
@@ -33,6 +33,7 @@ from attune.finetuning.packing import PackedSounds, clips_of
 from attune.finetuning.preflight import foresee, tell
 from attune.finetuning.resuming import SaveOnInterrupt, last_whole_checkpoint, owned
 from attune.finetuning.sharing import halved, shared
+from attune.finetuning.stopping import StopWithoutGain
 from attune.finetuning.surroundings import Surroundings
 from attune.finetuning.timestamps import timestamps_share
 from attune.finetuning.trainer import Features, WerTrainer, arguments, evaluations, precision_of
@@ -228,7 +229,7 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path, live: Watched |
     """Trains, from the last checkpoint in `home` if there is one, and measures before and after."""
     validated = bool(trainer.validation)
     if validated:
-        trainer.add_callback(EarlyStoppingCallback(params.patience))
+        trainer.add_callback(StopWithoutGain(params.patience))
     begin_s = time.monotonic()
     before = trainer.validation_wer() if validated else None
     trainer.forgetting.before = trainer.forgetting.wer(trainer.wer_of)
