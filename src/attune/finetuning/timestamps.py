@@ -4,8 +4,10 @@ A model that is fine-tuned without them forgets them, and with them how to go th
 of the windows is written with them, drawn anew in each pass; the seed, the pass and the window's id decide, not what came before.
 """
 
+import os
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -50,7 +52,9 @@ def timestamps_share(family: Family, wanted: float) -> float:
 
 def with_speech_spans(examples: Sequence[Example], sounds: SoundSource) -> list[Example]:
     """The examples with the seconds between which somebody speaks; the whole clip where nobody was noticed."""
-    return [replace(example, speech_s=_span(example, sounds)) for example in examples]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        spans = pool.map(lambda example: _span(example, sounds), examples)
+        return [replace(example, speech_s=span) for example, span in zip(examples, spans, strict=True)]
 
 
 def _span(example: Example, sounds: SoundSource) -> tuple[float, float]:
