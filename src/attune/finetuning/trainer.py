@@ -21,6 +21,8 @@ from attune.checkpoints import quietly
 from attune.dataset import Sounds
 from attune.errors import TrainingError
 from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
+from attune.finetuning.buckets import LengthBuckets
+from attune.finetuning.costs import Costs
 from attune.finetuning.families import Example, Family
 from attune.finetuning.resuming import MarkWhole
 from attune.params import AugmentationParams, TrainParams
@@ -49,9 +51,14 @@ class Features:
             self._free_bytes -= features.nbytes
         return features
 
+    def exact(self) -> "Features":
+        """Those that validation hears."""
+        family = self._family.exact()
+        return self if family is self._family else Features(family, self._sounds)
+
     def varied(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> NDArray[np.float32]:
         """The example as another speaker with another microphone; at its own speed where the family could not learn it faster."""
-        if not _varies(params):
+        if not varies(params):
             return self.of(example)
         samples, speed = self._sounds[example.id], draw_speed(params, rng)
         played = replace(example, duration_s=example.duration_s / speed)
@@ -77,6 +84,8 @@ class WerTrainer(Trainer):
     ) -> None:
         self.learnable, self.validation = learnable, validation
         self._family, self._features, self._params = family, features, params
+        self._judge, self._judged = family.exact(), features.exact()
+        self.costs = Costs("cpu" if arguments.use_cpu else "cuda")
         super().__init__(
             model,
             arguments,
@@ -87,6 +96,7 @@ class WerTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         self.add_callback(_Bar())
         self.add_callback(MarkWhole())
+        self.add_callback(self.costs)
 
     def validation_wer(self) -> float:
         """Pooled WER of the model as it is now, a fraction."""
@@ -97,7 +107,7 @@ class WerTrainer(Trainer):
         with torch.no_grad(), quietly():
             for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
                 batch = ordered[start : start + _RECOGNISED_AT_ONCE]
-                texts = self._family.recognize(model, [self._features.of(e) for e in batch])
+                texts = self._judge.recognize(model, [self._judged.of(e) for e in batch])
                 scores += [scoring.score(e.id, e.text, text) for e, text in zip(batch, texts, strict=True)]
         words, _ = scoring.pool(scores)
         return words.rate
@@ -114,6 +124,19 @@ class WerTrainer(Trainer):
         if not math.isfinite(logs.get("loss", 0.0)):
             raise TrainingError(f"the loss became {logs['loss']} at step {self.state.global_step}; lower train.learning_rate")
         super().log(logs, *rest, **more)
+
+    def get_batch_samples(self, *wanted: Any) -> Any:
+        """The batches of the next step, the time for them counted."""
+        return self.costs.fetch(lambda: super(WerTrainer, self).get_batch_samples(*wanted))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:  # noqa: ARG002
+        step_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return LengthBuckets(self._sizes(), step_size, self._params.seed)
+
+    def _sizes(self) -> list[int]:
+        """Frames and tokens of each example, over the least there is: the frames of Whisper's window are always as many."""
+        sizes = [self._family.positions(e.duration_s) + len(self._family.labels(e.text)) for e in self.learnable]
+        return [size - min(sizes) for size in sizes]
 
     def _collate(self, examples: Sequence[Example]) -> Any:
         number = int(self.state.epoch or 0)
@@ -180,10 +203,11 @@ def _loaders(params: TrainParams) -> int:
     would have to be started with a copy of the model instead of forked.
     """
     forks = multiprocessing.get_start_method() == "fork"
-    return min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) - 1)) if forks and _varies(params.augmentation) else 0
+    return min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) - 1)) if forks and varies(params.augmentation) else 0
 
 
-def _varies(params: AugmentationParams) -> bool:
+def varies(params: AugmentationParams) -> bool:
+    """Whether each pass hears the recordings changed."""
     return bool(params.speed or params.gain_db or params.equalizer_db or params.noise_snr_db or params.spec_augment)
 
 

@@ -24,6 +24,7 @@ from attune.devices import free_memory, is_memory
 from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, Family, family_of
+from attune.finetuning.frozen import hear_once, with_frozen_front
 from attune.finetuning.interpolating import keep
 from attune.finetuning.methods import prepared, trainable_share
 from attune.finetuning.resuming import SaveOnInterrupt, last_whole_checkpoint, owned
@@ -57,7 +58,7 @@ class TrainingReport:
     validation_wers: tuple[tuple[int, float], ...] = ()
     """Step, and the WER at it, from before the first step on."""
     timing: Mapping[str, float | None] = field(default_factory=dict)
-    """Minutes, which differ from run to run."""
+    """Minutes, speed, memory and energy, which differ from run to run."""
 
     def metrics(self) -> dict[str, Any]:
         """Everything but the curves and the times, for `metrics/train.json`."""
@@ -95,6 +96,7 @@ def finetune(
     validation = sorted(validation, key=lambda example: example.id)[: params.validation_utterances]  # ids are hashes
     _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
     model = prepared(checkpoint.model, family, params, device)
+    family = with_frozen_front(family, model, checkpoint.digest, params, device)
     home = work / _fingerprint(checkpoint, learnable, validation, params, language, device)
     with owned(home):
         trainer, report = _fitting(model, family, sounds, learnable, validation, params, home, device)
@@ -120,6 +122,7 @@ def _fitting(
     """
     learning = {name: p.detach().clone().cpu() for name, p in model.named_parameters() if p.requires_grad}
     features = Features(family, sounds)
+    hear_once(features, family, learnable)
     while True:
         settings = arguments(params, home, len(learnable), bool(validation), device)
         trainer = WerTrainer(
@@ -167,7 +170,7 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path) -> TrainingRepo
         wer_after=trainer.state.best_metric if validated else None,  # that of the checkpoint which is loaded again at the end
         losses=tuple(_logged(trainer, "loss")),
         validation_wers=(*([] if before is None else [(0, before)]), *_logged(trainer, "eval_wer")),
-        timing=estimate.figures(),
+        timing={**estimate.figures(), **trainer.costs.figures()},
     )
 
 
