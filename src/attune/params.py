@@ -323,6 +323,7 @@ class TrainParams(_Section):
     accumulation: Positive
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)]
     gradient_checkpointing: bool
+    cache_gb: Annotated[float, Field(ge=0)]
     warmup_share: Annotated[float, Field(ge=0, le=0.9)]
     weight_decay: Share
     evaluations_per_epoch: Annotated[float, Field(gt=0, le=100)]

@@ -17,7 +17,7 @@ from closure import ROOT, closure, direct_imports
 STAGES = ["split_clean_noisy", "stt_baseline", "llm_gold", "select_errors", "train", "evaluate", "convert_ct2"]
 LAYERS: list[set[str]] = [
     {"errors", "records"},
-    {"params", "files", "progress", "dataset", "audio", "text", "workcache", "soundcache", "lineage"},
+    {"params", "files", "progress", "dataset", "audio", "text", "workcache", "soundcache", "statecache", "lineage"},
     {
         "splitting", "intake", "clips", "transcripts", "doubles", "winnowing", "voice_activity",
         "corrections", "layouts", "listings", "manifests", "tables", "saved_datasets", "raw_files", "label_studio",

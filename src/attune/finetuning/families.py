@@ -71,6 +71,10 @@ class Family(Protocol):
         """Features and labels of several clips as one padded batch; padded labels are -100."""
         ...
 
+    def exact(self) -> "Family":
+        """The same with features as validation hears them, should training hear them less precisely."""
+        ...
+
     def recognize(self, model: Any, features: Sequence[NDArray[np.float32]]) -> list[str]:
         """What the model, as it is now, hears in these clips; padding does not change the answer."""
         ...
@@ -121,6 +125,9 @@ class WhisperFamily:
         stacked = torch.from_numpy(np.stack([features for features, _ in rows]))
         return {"input_features": stacked, "labels": _padded_labels([labels for _, labels in rows])}
 
+    def exact(self) -> "WhisperFamily":
+        return self
+
     def recognize(self, model: Any, features: Sequence[NDArray[np.float32]]) -> list[str]:
         stacked = torch.from_numpy(np.stack(list(features))).to(model.device)
         ids = model.generate(input_features=stacked, num_beams=1, **self._prompt)
@@ -165,17 +172,20 @@ class CtcFamily:
         return features[out["attention_mask"][0].astype(bool)] if features.ndim == 2 else features
 
     def collate(self, rows: Sequence[tuple[NDArray[np.float32], list[int]]]) -> Batch:
-        values = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f, _ in rows], batch_first=True)
+        values = torch.nn.utils.rnn.pad_sequence([torch.as_tensor(f) for f, _ in rows], batch_first=True)
         batch = {self._input: values, "labels": _padded_labels([labels for _, labels in rows])}
         if self._masked:
             lengths = torch.tensor([len(f) for f, _ in rows])
             batch["attention_mask"] = (torch.arange(values.shape[1])[None, :] < lengths[:, None]).long()
         return batch
 
+    def exact(self) -> "CtcFamily":
+        return self
+
     def recognize(self, model: Any, features: Sequence[NDArray[np.float32]]) -> list[str]:
         texts = []
         for clip in features:  # one by one: padding changes what some of these models hear
-            logits = model(**{self._input: torch.from_numpy(clip)[None].to(model.device)}).logits
+            logits = model(**{self._input: torch.as_tensor(clip)[None].to(model.device)}).logits
             texts.append(str(self._tokenizer.decode(logits[0].argmax(-1))).strip())
         return texts
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 
 from attune.devices import free_memory_mb
 from attune.errors import EnvironmentFault
@@ -83,7 +84,7 @@ def activations_mb(model: Any, batch: Mapping[str, torch.Tensor], precision: str
     dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
     with _untouched(model), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            loss = model(**{name: value.to(device) for name, value in batch.items()}).loss
+            loss = model(**send_to_device(dict(batch), device)).loss
         total = sum(kept.values())  # while the graph lives, so that no block is counted for another
     del loss
     return total / 1e6

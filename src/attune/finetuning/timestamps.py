@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from attune.dataset import SAMPLE_RATE_HZ
-from attune.finetuning.families import Example, Family, SoundSource, WhisperFamily
-from attune.finetuning.prompts import Segment
+from attune.finetuning.families import Example, Family, SoundSource
+from attune.finetuning.prompts import Segment, Writing
 from attune.voice_activity import speech_span
 
 _CHOICE = 1
@@ -31,11 +31,11 @@ class Labels:
 
     def of(self, example: Example, number: int, speed: float = 1.0) -> list[int]:
         """Label ids of `example` in pass `number`, where it is played `speed` times as fast."""
-        plain = self._family.labels(example.text, example.language)
-        if not self._is_timed(example, number) or not isinstance(self._family, WhisperFamily):
+        plain, writing = self._family.labels(example.text, example.language), _writing(self._family)
+        if writing is None or not self._is_timed(example, number):
             return plain
         segments = [Segment(start / speed, end / speed, text) for start, end, text in example.segments]
-        timed = self._family.writing.timed(segments, example.language)
+        timed = writing.timed(segments, example.language)
         return timed if self._family.refusal(example, timed) is None else plain
 
     def _is_timed(self, example: Example, number: int) -> bool:
@@ -47,7 +47,14 @@ class Labels:
 
 def timestamps_share(family: Family, wanted: float) -> float:
     """`wanted` for families with timestamps, else 0."""
-    return wanted if isinstance(family, WhisperFamily) and family.writing.has_timestamps else 0.0
+    writing = _writing(family)
+    return wanted if writing is not None and writing.has_timestamps else 0.0
+
+
+def _writing(family: Family) -> Writing | None:
+    """How Whisper-class families write labels, also where a part of their model is frozen."""
+    writing: Writing | None = getattr(family, "writing", None)
+    return writing
 
 
 def with_speech_spans(examples: Sequence[Example], sounds: SoundSource) -> list[Example]:

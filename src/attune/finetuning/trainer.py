@@ -21,6 +21,8 @@ from attune.checkpoints import quietly
 from attune.errors import TrainingError
 from attune.finetuning import processes
 from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
+from attune.finetuning.buckets import LengthBuckets
+from attune.finetuning.costs import Costs
 from attune.finetuning.families import Example, Family, SoundSource
 from attune.finetuning.forgetting import FORGETTING_WER, Forgetting
 from attune.finetuning.guarding import UTTERANCES, GuardedTrainer
@@ -54,9 +56,14 @@ class Features:
             self._free_bytes -= features.nbytes
         return features
 
+    def exact(self) -> "Features":
+        """Those that validation hears."""
+        family = self._family.exact()
+        return self if family is self._family else Features(family, self._sounds)
+
     def varied(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> NDArray[np.float32]:
         """The example as another speaker with another microphone; at its own speed where the family could not learn it faster."""
-        if not _varies(params):
+        if not varies(params):
             return self.of(example)
         samples = at_speed(self._sounds[example.id], self.speed(example, params, rng))
         if self._surroundings is not None:
@@ -91,6 +98,8 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
         self.learnable, self.validation, self.forgetting = learnable, validation, forgetting
         self._family, self._features, self._params = family, features, params
         self._labels = Labels(family, params.whisper.timestamps_share, params.seed)
+        self._judge, self._judged = family.exact(), features.exact()
+        self.costs = Costs("cpu" if arguments.use_cpu else "cuda")
         super().__init__(
             model,
             arguments,
@@ -101,6 +110,7 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
         self.remove_callback(ProgressCallback)
         self.add_callback(_Bar())
         self.add_callback(MarkWhole())
+        self.add_callback(self.costs)
 
     def validation_wer(self) -> float:
         """Pooled WER of the model as it is now, a fraction."""
@@ -115,7 +125,7 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
         with torch.no_grad(), quietly():
             for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
                 batch = ordered[start : start + _RECOGNISED_AT_ONCE]
-                texts = self._family.recognize(model, [self._features.of(e) for e in batch])
+                texts = self._judge.recognize(model, [self._judged.of(e) for e in batch])
                 scores += [scoring.score(e.id, e.text, text) for e, text in zip(batch, texts, strict=True)]
         words, _ = scoring.pool(processes.gathered(scores))
         return words.rate
@@ -127,6 +137,19 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
         metrics = self.forgetting.judged(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def get_batch_samples(self, *wanted: Any) -> Any:
+        """The batches of the next step, the time for them counted."""
+        return self.costs.fetch(lambda: super(WerTrainer, self).get_batch_samples(*wanted))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:  # noqa: ARG002
+        return LengthBuckets(self._sizes(), self._params.batch_size * self._params.accumulation, self._params.seed)
+
+    def _sizes(self) -> list[int]:
+        """Frames and tokens of each example, over the least there is: the frames of Whisper's window are always as many."""
+        labels = (len(self._family.labels(e.text, e.language)) for e in self.learnable)
+        sizes = [self._family.positions(e.duration_s) + count for e, count in zip(self.learnable, labels, strict=True)]
+        return [size - min(sizes) for size in sizes]
 
     def _collate(self, examples: Sequence[Example]) -> Any:
         number = int(self.state.epoch or 0)
@@ -140,7 +163,7 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
     def _written(self, example: Example, number: int) -> list[int]:
         """What it is to write; timestamps follow the speed at which that pass plays it."""
         augmentation = self._params.augmentation
-        speed = self._features.speed(example, augmentation, self._chance(example, number)) if _varies(augmentation) else 1.0
+        speed = self._features.speed(example, augmentation, self._chance(example, number)) if varies(augmentation) else 1.0
         return self._labels.of(example, number, speed)
 
     def _chance(self, example: Example, number: int) -> np.random.Generator:
@@ -204,13 +227,12 @@ def _loaders(params: TrainParams) -> int:
     """
     forks = multiprocessing.get_start_method() == "fork"
     return (
-        min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) // processes.count() - 1))
-        if forks and _varies(params.augmentation)
-        else 0
+        min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) // processes.count() - 1)) if forks and varies(params.augmentation) else 0
     )
 
 
-def _varies(params: AugmentationParams) -> bool:
+def varies(params: AugmentationParams) -> bool:
+    """Whether each pass hears the recordings changed."""
     told = (params.speed, params.gain_db, params.equalizer_db, params.noise_snr_db, params.spec_augment, params.room)
     return any(told)
 

@@ -25,6 +25,7 @@ from attune.finetuning import processes
 from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, Family, SoundSource, family_of
 from attune.finetuning.forgetting import FORGETTING_WER, NOTHING, Forgetting, OutOfDomain, within_window
+from attune.finetuning.frozen import hear_once, with_frozen_front
 from attune.finetuning.full_disk import told_where_full
 from attune.finetuning.interpolating import keep
 from attune.finetuning.live import LiveFigures, Watched, curve, wers_by_step
@@ -85,7 +86,7 @@ class TrainingReport:
     forgetting_wers: tuple[tuple[int, float], ...] = ()
     """The same on the out-of-domain set."""
     timing: Mapping[str, float | None] = field(default_factory=dict)
-    """Minutes, and the megabytes that were foreseen: they differ from run to run."""
+    """Minutes, speed, memory and energy, and the megabytes that were foreseen: they differ from run to run."""
 
     def metrics(self) -> dict[str, Any]:
         """Everything but the curves and the times, for `metrics/train.json`."""
@@ -143,6 +144,7 @@ def finetune(
     learnable = windows(learnable, family, checkpoint.model, sounds, params)
     sounds, surroundings = PackedSounds(out_of_domain.beside(sounds), learnable), Surroundings(params.augmentation)
     model = prepared(checkpoint.model, family, params, device, new_letters=outside is not None and bool(outside.learnt))
+    family = with_frozen_front(family, model, checkpoint.digest, params, device)
     forgetting = Forgetting(within_window(out_of_domain.examples, family), params.forgetting.max_increase_points)
     data = (learnable, validation, forgetting.examples)
     home = work / _fingerprint(checkpoint, data, params, language, device, surroundings.digest)
@@ -185,6 +187,7 @@ def _fitting(
     others are waiting for it.
     """
     learning = {name: p.detach().clone().cpu() for name, p in model.named_parameters() if p.requires_grad}
+    hear_once(features, family, learnable)
     while True:
         settings = arguments(params, home, len(learnable), bool(validation), device)
         trainer = WerTrainer(
@@ -258,7 +261,7 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path, live: Watched |
         losses=tuple(_curve(trainer, "loss")),
         validation_wers=(*([] if before is None else [(0, before)]), *_curve(trainer, "eval_wer")),
         forgetting_wers=trainer.forgetting.curve(_curve(trainer, FORGETTING_WER), trainer.state.global_step, forgetting_after),
-        timing=estimate.figures(),
+        timing={**estimate.figures(), **trainer.costs.figures()},
     )
 
 

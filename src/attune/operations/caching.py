@@ -1,6 +1,7 @@
 """The work cache as its owner sees it: how much it holds, what may go, and whether what it holds is still whole.
 
-It has three parts: results (one SQLite file), encoded sounds, and models converted for recognition. All can be made anew.
+It has four parts: results (one SQLite file), encoded sounds, what frozen parts of models say of sounds, and models converted
+for recognition. All can be made anew.
 """
 
 import shutil
@@ -15,6 +16,7 @@ from attune.checkpoint_files import files_digest
 from attune.dataset import decode_flac
 from attune.progress import track
 from attune.soundcache import SoundCache
+from attune.statecache import STATES, is_whole_state, states_in
 from attune.workcache import WorkCache, default_cache_folder
 
 CONVERTED = "converted"
@@ -34,7 +36,7 @@ class Part:
 def parts(folder: Path | None = None) -> list[Part]:
     """The parts of the cache in `folder`, or in the default one."""
     home = folder or default_cache_folder()
-    sounds = list(_sounds(home))
+    sounds, states = list(_sounds(home)), states_in(home / STATES)
     models = [(path, _size(path)) for path in [*_models(home), *_drafts(home)]]
     results = WorkCache(home)
     count = results.count()
@@ -44,16 +46,17 @@ def parts(folder: Path | None = None) -> list[Part]:
         Part("results", count, database),
         Part("sounds", len(sounds), sum(path.stat().st_size for path in sounds)),
         Part("converted models", len(models), sum(size for _, size in models)),
+        Part("training states", len(states), sum(path.stat().st_size for path in states)),
     ]
 
 
 def prune(days: float, folder: Path | None = None) -> int:
-    """Removes sounds and converted models that were not used for so many days, and results made before; the bytes set free."""
+    """Removes sounds, states and converted models not used for so many days, and results made before; the bytes set free."""
     home, latest_s = folder or default_cache_folder(), time.time() - days * _DAY_S
     before = sum(part.bytes for part in parts(home))
-    for sound in _sounds(home):
-        if sound.stat().st_mtime <= latest_s:
-            sound.unlink(missing_ok=True)
+    for file in [*_sounds(home), *states_in(home / STATES)]:
+        if file.stat().st_mtime <= latest_s:
+            file.unlink(missing_ok=True)
     for model in _models(home):
         if model.stat().st_mtime <= latest_s:
             drop_model(model)
@@ -75,6 +78,10 @@ def verify(folder: Path | None = None) -> list[str]:
         if not _is_whole(sound):
             sound.unlink(missing_ok=True)
             damaged.append(sound)
+    for state in states_in(home / STATES):
+        if not is_whole_state(state.read_bytes()):
+            state.unlink(missing_ok=True)
+            damaged.append(state)
     for model in _models(home):
         if not is_whole(model):
             drop_model(model)

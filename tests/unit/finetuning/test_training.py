@@ -51,6 +51,7 @@ def params(**changes: Any) -> TrainParams:
         "accumulation": 1,
         "processes": 1,
         "gradient_checkpointing": False,
+        "cache_gb": 1.0,
         "warmup_share": 0.1,
         "weight_decay": 0.0,
         "evaluations_per_epoch": 1,

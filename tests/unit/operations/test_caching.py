@@ -17,12 +17,13 @@ from attune.operations.caching import parts, prune, verify
 from attune.operations.hearing import open_on_engine
 from attune.params import load_params
 from attune.soundcache import SoundCache
+from attune.statecache import StateCache, states_in
 from attune.workcache import WorkCache
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache with two results, three sounds and a converted model."""
+    """A cache with two results, three sounds, a converted model and states of a clip."""
     home = tmp_path / "cache"
     monkeypatch.setenv("ATTUNE_CACHE", str(home))
     base = str(tiny_models.make_whisper(tmp_path / "base"))
@@ -33,12 +34,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         SoundCache().put(sound_digest(samples), encode_flac(samples))
     model = load_params(Path("params.yaml")).model
     open_on_engine(base, model.model_copy(update={"engine": "ctranslate2", "device": "cpu", "precision": "float32"}))
+    StateCache(10_000).put("0123", bytes(4000))
     results.close()
     return home
 
 
 def test_it_tells_what_it_holds(home: Path) -> None:
-    assert [(part.name, part.things) for part in parts()] == [("results", 2), ("sounds", 3), ("converted models", 1)]
+    assert [(part.name, part.things) for part in parts()] == [
+        ("results", 2), ("sounds", 3), ("converted models", 1), ("training states", 1),
+    ]  # fmt: skip
     assert all(part.bytes > 0 for part in parts())
     said = CliRunner().invoke(main, ["cache"])
     assert said.exit_code == 0
@@ -50,11 +54,13 @@ def test_what_was_not_used_goes_and_what_was_stays(home: Path) -> None:
     files = sorted((home / "sounds").glob("*/*.flac"))
     for file in files:
         os.utime(file, (long_ago, long_ago))
+    (state,) = states_in(home / "states")
+    os.utime(state, (long_ago, long_ago))
     assert SoundCache.digest_of_path(files[0]) in SoundCache()  # that is a use
     assert prune(30) > 0
-    assert [part.things for part in parts()] == [2, 1, 1]
+    assert [part.things for part in parts()] == [2, 1, 1, 0]
     assert CliRunner().invoke(main, ["cache", "prune", "--days", "0"]).exit_code == 0
-    assert [part.things for part in parts()] == [0, 0, 0]
+    assert [part.things for part in parts()] == [0, 0, 0, 0]
 
 
 def test_damage_is_found_and_removed(home: Path) -> None:
@@ -65,8 +71,10 @@ def test_damage_is_found_and_removed(home: Path) -> None:
     content = bytearray(model.read_bytes())
     content[len(content) // 2] ^= 1
     model.write_bytes(content)
-    assert sorted(verify()) == sorted([str(spoilt.relative_to(home)), str(model.parent.relative_to(home))])
-    assert [part.things for part in parts()] == [2, 2, 0]
+    (state,) = states_in(home / "states")
+    state.write_bytes(state.read_bytes()[:-1])
+    assert sorted(verify()) == sorted(str(path.relative_to(home)) for path in (spoilt, model.parent, state))
+    assert [part.things for part in parts()] == [2, 2, 0, 0]
     said = CliRunner().invoke(main, ["cache", "verify"])
     assert (said.exit_code, said.stdout.strip()) == (0, "nothing is damaged")
 
