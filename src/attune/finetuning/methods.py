@@ -35,7 +35,9 @@ def prepared(model: Any, family: Family, params: TrainParams, device: str) -> An
         use_rslora=lora.variant == "rslora",
     )
     with quietly():
-        return get_peft_model(model, config)
+        adapted = get_peft_model(model, config)
+    config.target_modules = sorted(config.target_modules or ())  # peft has a set, which is written in another order each run
+    return adapted
 
 
 def adapted_layers(model: Any, family: Family, params: TrainParams) -> list[str]:
