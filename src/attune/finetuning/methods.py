@@ -41,6 +41,7 @@ def prepared(model: Any, family: Family, params: TrainParams, device: str, *, ne
     )
     with quietly():
         adapted = get_peft_model(model, config)
+    config.target_modules = sorted(config.target_modules or ())  # peft has a set, which is written in another order each run
     if new_letters:  # a changed vocabulary makes peft look for embeddings to save, which CTC models do not have
         adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)  # type: ignore[method-assign]
     return adapted

@@ -1,5 +1,6 @@
 """Fine-tuning learns, keeps the best, resumes to the same weights, and says what it could not use; on the shipped models."""
 
+import json
 import os
 import shutil
 import signal
@@ -174,6 +175,9 @@ def test_adapters_load_with_plain_peft_and_say_the_same(tmp_path: Path) -> None:
         tmp_path / "out",
         tmp_path / "work",
     )
+    written = json.loads((tmp_path / "out" / "lora_adapters" / "adapter_config.json").read_text())["target_modules"]
+    assert len(written) > 3
+    assert written == sorted(written)  # the same bytes each time
     base = tiny("whisper")
     with quietly():
         adapted = PeftModel.from_pretrained(base.model, tmp_path / "out" / "lora_adapters").eval()
