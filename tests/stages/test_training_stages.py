@@ -87,6 +87,23 @@ def test_errors_are_learnt_from_and_the_test_side_is_scored(project: Path) -> No
     assert _read("evaluate.json")["base_wer"] == pytest.approx(wer)
 
 
+def test_one_utterance_is_enough_to_train(project: Path) -> None:
+    _select("u0")
+    assert "lora on 1 utterances in 1 steps" in _train()
+
+
+def test_a_base_whose_weights_are_a_pickle_is_refused_with_the_command_that_converts_it(project: Path) -> None:
+    _select("u0", "u1")
+    (project / "base/model.safetensors").rename(project / "base/pytorch_model.bin")
+    folders = ["--prepared", "prepared", "--selected", "selected", "--finetuned", "finetuned", "--work", "work"]
+    files = ["--loss-plot", "loss.csv", "--wer-plot", "wer.csv", "--metrics", "train.json", "--timing", "t.json"]
+    result = CliRunner().invoke(import_module("stages.train").main, [*folders, *files])
+    assert result.exit_code == 2
+    assert "in a pickle (pytorch_model.bin)" in result.output
+    assert "python -c 'import sys; from transformers import WhisperForConditionalGeneration as M" in result.output
+    assert not (project / "finetuned").exists()
+
+
 def test_what_must_not_be_forgotten_is_heard_before_during_and_after(project: Path) -> None:
     _select("u0", "u1")
     folder = project / "data/out_of_domain"
