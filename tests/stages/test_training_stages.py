@@ -116,6 +116,21 @@ def test_two_processes_that_the_stage_starts_write_what_one_would(project: Path)
     assert result.stderr.count("\n") == 1
 
 
+def test_one_utterance_is_enough_to_train(project: Path) -> None:
+    _select("u0")
+    assert "lora on 1 utterances in 1 steps" in _train()
+
+
+def test_a_base_whose_weights_are_a_pickle_is_refused_with_the_command_that_converts_it(project: Path) -> None:
+    _select("u0", "u1")
+    (project / "base/model.safetensors").rename(project / "base/pytorch_model.bin")
+    result = CliRunner().invoke(import_module("stages.train").main, _options(*_TRAIN))
+    assert result.exit_code == 2
+    assert "in a pickle (pytorch_model.bin)" in result.output
+    assert "python -c 'import sys; from transformers import WhisperForConditionalGeneration as M" in result.output
+    assert not (project / "finetuned").exists()
+
+
 def test_what_must_not_be_forgotten_is_heard_before_during_and_after(project: Path) -> None:
     _select("u0", "u1")
     folder = project / "data/out_of_domain"

@@ -146,6 +146,9 @@ class CtcFamily:
         self._masked = getattr(model.config, "feat_extract_norm", "layer") != "group"
         self._unknown = self._tokenizer.unk_token_id
         self._capitals = "A" in self._tokenizer.get_vocab()
+        if model.config.model_type == "wavlm":
+            # its attention takes the projections' weights past the layers that hold them, so that adapters there never learn
+            self.adapted_layers = r".*\.(intermediate_dense|output_dense)"
 
     def refusal(self, example: Example, labels: Sequence[int]) -> str | None:
         if self._unknown in labels:

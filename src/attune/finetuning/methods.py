@@ -88,6 +88,8 @@ def in_four_bits(model: Any, device: str) -> Any:
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     for name, module in list(model.named_modules()):
         if type(module) is torch.nn.Linear and module is not output and not name.endswith("lm_head"):
+            if model.config.model_type == "wavlm" and ".attention." in name:
+                continue  # it takes these weights past their layers, as plain matrices
             packed = bnb.nn.Linear4bit(
                 module.in_features, module.out_features, module.bias is not None, compute_dtype=compute, quant_type="nf4"
             )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from attune.checkpoints import Checkpoint, load_checkpoint, quietly
@@ -71,6 +72,7 @@ def params(**changes: Any) -> TrainParams:
         },
         "vocabulary": "drop",
         "whisper": {"timestamps_share": 0.0, "packing": False},
+        "forgetting": {"set": "none", "max_increase_points": None},
         "precision": "float32",
         "seed": 1,
     }
@@ -160,6 +162,12 @@ def test_what_cannot_learn_is_one_line_with_what_to_change(kind: str, changes: d
     family = family_of(kind, checkpoint.model, checkpoint.processor, None)
     with pytest.raises(TrainingError, match=said):
         methods.prepared(checkpoint.model, family, params(**changes), "cpu")
+
+
+@pytest.mark.parametrize("rank", [0, -1, 513])
+def test_a_rank_that_no_adapter_can_have_is_refused_with_the_params(rank: int) -> None:
+    with pytest.raises(ValidationError, match=r"lora\.rank"):
+        params(lora=LORA | {"rank": rank})
 
 
 def test_adapters_load_with_plain_peft_and_say_the_same(tmp_path: Path) -> None:
