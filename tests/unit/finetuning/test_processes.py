@@ -22,7 +22,7 @@ from attune.finetuning.launching import launch
 from attune.finetuning.sharing import halved, processes_for, shared
 from attune.finetuning.training import TrainingReport, finetune
 
-_PATIENCE_S = 60
+_PATIENCE_S = 240
 
 
 @pytest.fixture(scope="module")
