@@ -22,7 +22,8 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from attune.finetuning.families import Batch, Example, Family, Samples
 from attune.finetuning.hearing_alone import hear_alone
-from attune.finetuning.trainer import Features, precision_of, varies
+from attune.finetuning.lessons import Features, varies
+from attune.finetuning.trainer import precision_of
 from attune.params import TrainParams
 from attune.progress import track, write
 from attune.statecache import StateCache

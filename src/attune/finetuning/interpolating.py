@@ -21,7 +21,7 @@ def keep(trainer: WerTrainer, base: Mapping[str, torch.Tensor], wanted: float | 
     ones the smallest is kept. A share that forgets more than it may is not chosen; where all do, it is the one that forgets
     least.
     """
-    if wanted == 1.0 or (wanted == "auto" and not trainer.validation):
+    if wanted == 1.0 or (wanted == "auto" and not trainer.lesson.validation):
         return {}
     model: Any = trainer.model
     learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -29,8 +29,8 @@ def keep(trainer: WerTrainer, base: Mapping[str, torch.Tensor], wanted: float | 
     measured = dict[float, dict[str, float | None]]()
     for share in (wanted,) if isinstance(wanted, float) else (1.0, *_TRIED):
         _set(learning, base, tuned, share)
-        wer = trainer.validation_wer() if trainer.validation else None
-        measured[share] = {"wer_after": wer, "forgetting_wer_after": trainer.forgetting.wer(trainer.wer_of)}
+        wer = trainer.validation_wer() if trainer.lesson.validation else None
+        measured[share] = {"wer_after": wer, "forgetting_wer_after": trainer.lesson.forgetting.wer(trainer.wer_of)}
     best = min(measured, key=lambda share: (*_badness(trainer, measured[share]), share))
     _set(learning, base, tuned, best)
     return {"kept_learnt": best, **measured[best]}
@@ -38,7 +38,7 @@ def keep(trainer: WerTrainer, base: Mapping[str, torch.Tensor], wanted: float | 
 
 def _badness(trainer: WerTrainer, measured: Mapping[str, float | None]) -> tuple[bool, float]:
     wer, forgotten = measured["wer_after"], measured["forgetting_wer_after"]
-    if not trainer.forgetting.allows(forgotten):
+    if not trainer.lesson.forgetting.allows(forgotten):
         return True, forgotten or 0.0
     return False, wer or 0.0
 

@@ -5,7 +5,7 @@ follows after some steps, see `estimating`.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ from accelerate.utils import send_to_device
 
 from attune.devices import free_memory_mb
 from attune.errors import EnvironmentFault
-from attune.finetuning.families import Example, Family
-from attune.finetuning.trainer import Features, precision_of
+from attune.finetuning.lessons import Lesson
+from attune.finetuning.trainer import precision_of
 from attune.params import TrainParams
 from attune.progress import write
 
@@ -49,12 +49,11 @@ class Needs:
         return _CHECKPOINTS * self.checkpoint_mb
 
 
-def foresee(
-    model: Any, family: Family, features: Features, learnable: Sequence[Example], params: TrainParams, device: str
-) -> Needs:
+def foresee(model: Any, lesson: Lesson, params: TrainParams, device: str) -> Needs:
     """Of a step with `params.batch_size` of the longest utterances. The model, on its device already, stays as it is."""
-    longest = features.of(max(learnable, key=lambda e: (e.duration_s, e.id)))
-    labels = max((family.labels(e.text) for e in learnable), key=len)
+    family = lesson.family
+    longest = lesson.features.of(max(lesson.learnable, key=lambda e: (e.duration_s, e.id)))
+    labels = max((family.labels(e.text) for e in lesson.learnable), key=len)
     precision = precision_of(params, device)
     one, two = (activations_mb(model, family.collate([(longest, labels)] * count), precision) for count in (1, 2))
     kept = two + (params.batch_size - 2) * (two - one)  # some blocks, such as weights cast to bfloat16, are kept once

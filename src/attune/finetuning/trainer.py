@@ -7,7 +7,6 @@ import os
 import sys
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,92 +19,38 @@ from attune import scoring
 from attune.checkpoints import quietly
 from attune.errors import TrainingError
 from attune.finetuning import processes
-from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
 from attune.finetuning.buckets import LengthBuckets
 from attune.finetuning.costs import Costs
-from attune.finetuning.families import Example, Family, SoundSource
-from attune.finetuning.forgetting import FORGETTING_WER, Forgetting
+from attune.finetuning.families import Example
+from attune.finetuning.forgetting import FORGETTING_WER
 from attune.finetuning.guarding import UTTERANCES, GuardedTrainer
+from attune.finetuning.lessons import Lesson, varies
 from attune.finetuning.resuming import MarkWhole
 from attune.finetuning.sharing import SharingTrainer
-from attune.finetuning.surroundings import Surroundings
 from attune.finetuning.timestamps import Labels
-from attune.params import AugmentationParams, TrainParams
+from attune.params import TrainParams
 
 _RECOGNISED_AT_ONCE = 64
-_FEATURE_BYTES = 1 << 30
 _COPIED_BYTES = 1 << 30
 _LOG_EVERY_S = 10.0
 _MOST_LOADERS = 4
 
 
-class Features:
-    """Features and labels by example, kept once computed as long as they fit into memory."""
-
-    def __init__(self, family: Family, sounds: SoundSource, surroundings: Surroundings | None = None) -> None:
-        self._family, self._sounds, self._surroundings = family, sounds, surroundings
-        self._kept: dict[str, NDArray[np.float32]] = {}
-        self._free_bytes = _FEATURE_BYTES
-
-    def of(self, example: Example) -> NDArray[np.float32]:
-        if example.id in self._kept:
-            return self._kept[example.id]
-        features = self._family.features(self._sounds[example.id])
-        if features.nbytes <= self._free_bytes:
-            self._kept[example.id] = features
-            self._free_bytes -= features.nbytes
-        return features
-
-    def exact(self) -> "Features":
-        """Those that validation hears."""
-        family = self._family.exact()
-        return self if family is self._family else Features(family, self._sounds)
-
-    def varied(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> NDArray[np.float32]:
-        """The example as another speaker with another microphone; at its own speed where the family could not learn it faster."""
-        if not varies(params):
-            return self.of(example)
-        samples = at_speed(self._sounds[example.id], self.speed(example, params, rng))
-        if self._surroundings is not None:
-            samples = self._surroundings.around(samples, rng)
-        if params.noise_folder is not None:
-            params = params.model_copy(update={"noise_snr_db": None})  # the noise is there already
-        features = self._family.features(through_another_microphone(samples, params, rng))
-        return masked(features, params.spec_augment, rng) if params.spec_augment else features
-
-    def speed(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> float:
-        """How fast it is played; the first draw from `rng`, so that what is drawn later cannot change it."""
-        speed = draw_speed(params, rng)
-        played = replace(example, duration_s=example.duration_s / speed)
-        return speed if self._family.refusal(played, self._family.labels(example.text, example.language)) is None else 1.0
-
-
 class WerTrainer(GuardedTrainer, SharingTrainer):
     """A Trainer whose evaluation recognises the validation clips and pools their word errors."""
 
-    def __init__(
-        self,
-        model: Any,
-        arguments: TrainingArguments,
-        params: TrainParams,
-        *,
-        family: Family,
-        features: Features,
-        learnable: Sequence[Example],
-        validation: Sequence[Example],
-        forgetting: Forgetting,
-    ) -> None:
-        self.learnable, self.validation, self.forgetting = learnable, validation, forgetting
-        self._family, self._features, self._params = family, features, params
-        self._labels = Labels(family, params.whisper.timestamps_share, params.seed)
-        self._judge, self._judged = family.exact(), features.exact()
+    def __init__(self, model: Any, arguments: TrainingArguments, params: TrainParams, lesson: Lesson) -> None:
+        self.lesson, self._params = lesson, params
+        self._family, self._features = lesson.family, lesson.features
+        self._labels = Labels(lesson.family, params.whisper.timestamps_share, params.seed)
+        self._judge, self._judged = lesson.family.exact(), lesson.features.exact()
         self.costs = Costs("cpu" if arguments.use_cpu else "cuda")
         super().__init__(
             model,
             arguments,
             data_collator=self._collate,
-            train_dataset=list(learnable),
-            eval_dataset=list(validation),
+            train_dataset=list(lesson.learnable),
+            eval_dataset=list(lesson.validation),
         )
         self.remove_callback(ProgressCallback)
         self.add_callback(_Bar())
@@ -114,7 +59,7 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
 
     def validation_wer(self) -> float:
         """Pooled WER of the model as it is now, a fraction."""
-        return self.wer_of(self.validation)
+        return self.wer_of(self.lesson.validation)
 
     def wer_of(self, examples: Sequence[Example]) -> float:
         """The same on other examples."""
@@ -132,9 +77,9 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The validation WER as `eval_wer`, which the best checkpoint is chosen by; infinite where too much was forgotten."""
-        metrics = {"eval_wer": self.validation_wer(), **self.forgetting.measured(self.wer_of)}
+        metrics = {"eval_wer": self.validation_wer(), **self.lesson.forgetting.measured(self.wer_of)}
         self.log(metrics)
-        metrics = self.forgetting.judged(metrics)
+        metrics = self.lesson.forgetting.judged(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
@@ -147,8 +92,8 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
 
     def _sizes(self) -> list[int]:
         """Frames and tokens of each example, over the least there is: the frames of Whisper's window are always as many."""
-        labels = (len(self._family.labels(e.text, e.language)) for e in self.learnable)
-        sizes = [self._family.positions(e.duration_s) + count for e, count in zip(self.learnable, labels, strict=True)]
+        labels = (len(self._family.labels(e.text, e.language)) for e in self.lesson.learnable)
+        sizes = [self._family.positions(e.duration_s) + count for e, count in zip(self.lesson.learnable, labels, strict=True)]
         return [size - min(sizes) for size in sizes]
 
     def _collate(self, examples: Sequence[Example]) -> Any:
@@ -229,12 +174,6 @@ def _loaders(params: TrainParams) -> int:
     return (
         min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) // processes.count() - 1)) if forks and varies(params.augmentation) else 0
     )
-
-
-def varies(params: AugmentationParams) -> bool:
-    """Whether each pass hears the recordings changed."""
-    told = (params.speed, params.gain_db, params.equalizer_db, params.noise_snr_db, params.spec_augment, params.room)
-    return any(told)
 
 
 def precision_of(params: TrainParams, device: str) -> str:

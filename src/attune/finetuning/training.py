@@ -4,14 +4,13 @@ Checkpoints stand in a work folder that the graph does not know, under a fingerp
 result. A killed run goes on from the last of them; a change of data or params starts afresh.
 """
 
-import dataclasses
 import hashlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,8 @@ from attune.finetuning.forgetting import FORGETTING_WER, NOTHING, Forgetting, Ou
 from attune.finetuning.frozen import hear_once, with_frozen_front
 from attune.finetuning.full_disk import told_where_full
 from attune.finetuning.interpolating import keep
-from attune.finetuning.live import LiveFigures, Watched, curve, wers_by_step
+from attune.finetuning.lessons import Features, Lesson
+from attune.finetuning.live import LiveFigures, Watched, curve
 from attune.finetuning.methods import prepared, trainable_share
 from attune.finetuning.packing import PackedSounds, clips_of
 from attune.finetuning.preflight import foresee, tell
@@ -37,77 +37,14 @@ from attune.finetuning.sharing import halved, shared
 from attune.finetuning.stopping import StopWithoutGain
 from attune.finetuning.surroundings import Surroundings
 from attune.finetuning.timestamps import timestamps_share
-from attune.finetuning.trainer import Features, WerTrainer, arguments, evaluations, precision_of
+from attune.finetuning.trainer import WerTrainer, arguments, evaluations, precision_of
+from attune.finetuning.training_report import TrainingReport
 from attune.finetuning.vocabulary import fitted
 from attune.finetuning.windowing import windows
 from attune.params import TrainParams
 
 _LOG = logging.getLogger(__name__)
 _FEW_POSITIONS = 512
-_NOT_METRICS = ("losses", "validation_wers", "forgetting_wers", "timing")
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """What fine-tuning did; the defaults are those of no training at all. WERs are fractions on the validation split."""
-
-    trained_utterances: int = 0
-    trained_windows: int = 0
-    """What a pass goes through: fewer than utterances where they are packed."""
-    validation_utterances: int = 0
-    steps: int = 0
-    batch_size: int = 0
-    """Utterances at once, after what memory allowed; `accumulation` times that make a step."""
-    accumulation: int = 0
-    processes: int = 1
-    """How many computed a share of each batch."""
-    trainable_share: float = 0.0
-    kept_learnt: float = 1.0
-    """How much of what was learnt is in the result, see `train.keep_learnt`."""
-    wer_before: float | None = None
-    """None where there is no validation split."""
-    wer_after: float | None = None
-    forgetting_utterances: int = 0
-    """Of the out-of-domain set, see `train.forgetting`."""
-    forgetting_wer_before: float | None = None
-    forgetting_wer_after: float | None = None
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    """Selected utterances that this family cannot learn, by reason."""
-    outside_vocabulary: Mapping[str, Any] = field(default_factory=dict)
-    """Letters that a CTC model could not write, and what became of them; nothing where there are none."""
-    surroundings: Mapping[str, Any] = field(default_factory=dict)
-    """Files of the noise and room folders, and those of them that cannot be used, by name."""
-    timestamps_share: float = 0.0
-    """Share of the windows that is written with timestamps; 0 for models that have none."""
-    losses: tuple[tuple[int, float], ...] = ()
-    """Step, and the mean training loss since the step before it."""
-    validation_wers: tuple[tuple[int, float], ...] = ()
-    """Step, and the WER at it, from before the first step on."""
-    forgetting_wers: tuple[tuple[int, float], ...] = ()
-    """The same on the out-of-domain set."""
-    timing: Mapping[str, float | None] = field(default_factory=dict)
-    """Minutes, speed, memory and energy, and the megabytes that were foreseen: they differ from run to run."""
-
-    def metrics(self) -> dict[str, Any]:
-        """Everything but the curves and the times, for `metrics/train.json`."""
-        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in _NOT_METRICS}
-        return {"validation_" + k if k.startswith("wer") else k: v for k, v in content.items()}
-
-    def wers_by_step(self) -> list[dict[str, float | None]]:
-        """Rows of both curves; None where one was not measured."""
-        return wers_by_step(self.validation_wers, self.forgetting_wers)
-
-    def verdict(self) -> str:
-        """How validation WER changed, in words."""
-        if self.wer_before is None or self.wer_after is None:
-            return "there is no validation split, so the last checkpoint was kept"
-        worse = ", so it hears these WORSE than the base did" if self.wer_after > self.wer_before else ""
-        return f"validation WER {self.wer_before:.2%} -> {self.wer_after:.2%}{worse}{self._forgotten()}"
-
-    def _forgotten(self) -> str:
-        if self.forgetting_wer_before is None or self.forgetting_wer_after is None:
-            return ""
-        return f"; out of domain {self.forgetting_wer_before:.2%} -> {self.forgetting_wer_after:.2%}"
 
 
 def finetune(
@@ -149,9 +86,9 @@ def finetune(
     data = (learnable, validation, forgetting.examples)
     home = work / _fingerprint(checkpoint, data, params, language, device, surroundings.digest)
     with owned(home):
-        features = Features(family, sounds, surroundings)
+        lesson = Lesson(family, Features(family, sounds, surroundings), learnable, validation, forgetting)
         start = shared(params, processes.count(), halvings)
-        trainer, report = _fitting(model, family, features, learnable, validation, forgetting, start, home, folder, device, live)
+        trainer, report = _fitting(model, lesson, start, home, folder, device, live)
         report = replace(
             report,
             trainable_share=trainable_share(model),
@@ -169,17 +106,7 @@ def finetune(
 
 
 def _fitting(
-    model: Any,
-    family: Family,
-    features: Features,
-    learnable: Sequence[Example],
-    validation: Sequence[Example],
-    forgetting: Forgetting,
-    params: TrainParams,
-    home: Path,
-    result: Path,
-    device: str,
-    live: Watched | None,
+    model: Any, lesson: Lesson, params: TrainParams, home: Path, result: Path, device: str, live: Watched | None
 ) -> tuple[WerTrainer, TrainingReport]:
     """Trains with as many utterances a step as memory allows: where it runs out, half as many and twice the accumulation.
 
@@ -187,27 +114,18 @@ def _fitting(
     others are waiting for it.
     """
     learning = {name: p.detach().clone().cpu() for name, p in model.named_parameters() if p.requires_grad}
-    hear_once(features, family, learnable)
+    hear_once(lesson.features, lesson.family, lesson.learnable)
     while True:
-        settings = arguments(params, home, len(learnable), bool(validation), device)
-        trainer = WerTrainer(
-            model,
-            settings,
-            params,
-            family=family,
-            features=features,
-            learnable=learnable,
-            validation=validation,
-            forgetting=forgetting,
-        )
+        settings = arguments(params, home, len(lesson.learnable), bool(lesson.validation), device)
+        trainer = WerTrainer(model, settings, params, lesson)
         try:
             each = params.model_copy(update={"batch_size": params.batch_size // processes.count()})
-            need = foresee(model, family, features, learnable, each, device)
+            need = foresee(model, lesson, each, device)
             tell(need, each.batch_size, home, result, device)
             report = _train(trainer, params, home, live)
             report = replace(report, timing={**report.timing, "estimated_memory_mb": need.memory_mb})
             report = replace(report, **keep(trainer, learning, params.keep_learnt))
-            forgetting.require_allowed(report.forgetting_wer_after, report.forgetting_wers)
+            lesson.forgetting.require_allowed(report.forgetting_wer_after, report.forgetting_wers)
             return trainer, report
         except (RuntimeError, MemoryError) as error:
             if not is_memory(error):
@@ -230,37 +148,37 @@ def _fitting(
 
 def _train(trainer: WerTrainer, params: TrainParams, home: Path, live: Watched | None) -> TrainingReport:
     """Trains, from the last checkpoint in `home` if there is one, and measures before and after."""
-    validated = bool(trainer.validation)
+    validated, forgetting = bool(trainer.lesson.validation), trainer.lesson.forgetting
     if validated:
         trainer.add_callback(StopWithoutGain(params.patience))
     begin_s = time.monotonic()
     before = trainer.validation_wer() if validated else None
-    trainer.forgetting.before = trainer.forgetting.wer(trainer.wer_of)
+    forgetting.before = forgetting.wer(trainer.wer_of)
     estimate = Estimate(time.monotonic() - begin_s, evaluations(params) if validated else 0)
     interrupt = SaveOnInterrupt()
     trainer.add_callback(interrupt)
     if processes.first():
-        for callback in (estimate, *([] if live is None else [LiveFigures(live, before, trainer.forgetting.before)])):
+        for callback in (estimate, *([] if live is None else [LiveFigures(live, before, forgetting.before)])):
             trainer.add_callback(callback)
     with interrupt.watching():
         trainer.train(resume_from_checkpoint=last_whole_checkpoint(home))
     wer_after, forgetting_after = _scores_of_the_kept(trainer)
     return TrainingReport(
-        trained_utterances=len(clips_of(trainer.learnable)),
-        trained_windows=len(trainer.learnable),
-        validation_utterances=len(trainer.validation),
+        trained_utterances=len(clips_of(trainer.lesson.learnable)),
+        trained_windows=len(trainer.lesson.learnable),
+        validation_utterances=len(trainer.lesson.validation),
         steps=trainer.state.global_step,
         batch_size=params.batch_size,
         accumulation=params.accumulation,
         processes=processes.count(),
         wer_before=before,
         wer_after=wer_after,
-        forgetting_utterances=len(trainer.forgetting.examples),
-        forgetting_wer_before=trainer.forgetting.before,
+        forgetting_utterances=len(forgetting.examples),
+        forgetting_wer_before=forgetting.before,
         forgetting_wer_after=forgetting_after,
         losses=tuple(_curve(trainer, "loss")),
         validation_wers=(*([] if before is None else [(0, before)]), *_curve(trainer, "eval_wer")),
-        forgetting_wers=trainer.forgetting.curve(_curve(trainer, FORGETTING_WER), trainer.state.global_step, forgetting_after),
+        forgetting_wers=forgetting.curve(_curve(trainer, FORGETTING_WER), trainer.state.global_step, forgetting_after),
         timing={**estimate.figures(), **trainer.costs.figures()},
     )
 
@@ -269,8 +187,8 @@ def _scores_of_the_kept(trainer: WerTrainer) -> tuple[float | None, float | None
     """Validation and out-of-domain WER of the weights that training ended with: the best checkpoint's, loaded again, or the
     last, where none may be chosen."""
     if trainer.state.best_model_checkpoint is None:
-        wer = trainer.validation_wer() if trainer.validation else None
-        return wer, trainer.forgetting.wer(trainer.wer_of)
+        wer = trainer.validation_wer() if trainer.lesson.validation else None
+        return wer, trainer.lesson.forgetting.wer(trainer.wer_of)
     best_step = trainer.state.best_global_step or 0
     best = {key: dict(_curve(trainer, key)).get(best_step) for key in ("eval_wer", FORGETTING_WER)}
     return best["eval_wer"], best[FORGETTING_WER]

@@ -12,7 +12,7 @@ from typing import Any
 
 from attune.checkpoints import Checkpoint, tuned_place
 from attune.files import write_text
-from attune.finetuning.training import TrainingReport
+from attune.finetuning.training_report import TrainingReport
 from attune.operations.base_cards import BaseFacts, base_facts
 from attune.params import ModelParams, TrainParams
 from attune.records import Selection

@@ -16,7 +16,8 @@ from attune.finetuning.launching import launch
 from attune.finetuning.live import Watched
 from attune.finetuning.prompts import language_of_tags
 from attune.finetuning.sharing import processes_for
-from attune.finetuning.training import TrainingReport, finetune
+from attune.finetuning.training import finetune
+from attune.finetuning.training_report import TrainingReport
 from attune.operations.model_card import Facts, write_card
 from attune.operations.out_of_domain import read_out_of_domain
 from attune.params import Params

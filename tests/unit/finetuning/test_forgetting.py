@@ -18,7 +18,8 @@ from attune.errors import TrainingError
 from attune.finetuning import interpolating, training
 from attune.finetuning.families import Example, family_of
 from attune.finetuning.forgetting import FORGETTING_WER, Forgetting, OutOfDomain
-from attune.finetuning.training import TrainingReport, finetune
+from attune.finetuning.training import finetune
+from attune.finetuning.training_report import TrainingReport
 from attune.params import TrainParams
 
 ROOT = Path(__file__).resolve().parents[3]

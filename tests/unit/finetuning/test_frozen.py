@@ -16,7 +16,8 @@ from attune.checkpoints import Checkpoint, load_checkpoint
 from attune.finetuning import frozen, methods, trainer, training
 from attune.finetuning.families import Example, family_of
 from attune.finetuning.trainer import WerTrainer
-from attune.finetuning.training import TrainingReport, finetune
+from attune.finetuning.training import finetune
+from attune.finetuning.training_report import TrainingReport
 from attune.params import TrainParams
 from attune.statecache import states_in
 

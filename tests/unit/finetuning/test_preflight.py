@@ -16,8 +16,9 @@ from attune.checkpoints import load_checkpoint
 from attune.errors import EnvironmentFault
 from attune.finetuning import methods, training
 from attune.finetuning.families import Example, family_of
+from attune.finetuning.forgetting import Forgetting
+from attune.finetuning.lessons import Features, Lesson
 from attune.finetuning.preflight import activations_mb, foresee
-from attune.finetuning.trainer import Features
 from attune.finetuning.training import finetune
 from attune.params import TrainParams
 
@@ -64,7 +65,7 @@ def test_needs_grow_with_what_learns_and_with_the_batch(kind: str, tmp_path: Pat
     def need(method: str, batch_size: int) -> Any:
         params = train_params(method=method, batch_size=batch_size)
         model, family = prepared(tmp_path / "base", params, kind)
-        return foresee(model, family, Features(family, Clips()), EXAMPLES, params, "cpu")
+        return foresee(model, Lesson(family, Features(family, Clips()), EXAMPLES, [], Forgetting([], None)), params, "cpu")
 
     lora, full, more = need("lora", 2), need("full", 2), need("lora", 8)
     assert lora.learning_mb < full.learning_mb
@@ -96,7 +97,7 @@ def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     torch.manual_seed(3)
-    foresee(model, family, Features(family, Clips()), EXAMPLES, params, "cpu")
+    foresee(model, Lesson(family, Features(family, Clips()), EXAMPLES, [], Forgetting([], None)), params, "cpu")
     drawn = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.rand(1))

@@ -20,7 +20,8 @@ from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning.families import Example
 from attune.finetuning.launching import launch
 from attune.finetuning.sharing import halved, processes_for, shared
-from attune.finetuning.training import TrainingReport, finetune
+from attune.finetuning.training import finetune
+from attune.finetuning.training_report import TrainingReport
 
 _PATIENCE_S = 240
 

@@ -19,8 +19,10 @@ from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning import methods, training
 from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, family_of
+from attune.finetuning.forgetting import Forgetting
+from attune.finetuning.lessons import Features, Lesson
 from attune.finetuning.resuming import owned
-from attune.finetuning.trainer import Features, WerTrainer, arguments
+from attune.finetuning.trainer import WerTrainer, arguments
 from attune.finetuning.training import finetune
 from attune.params import TrainParams
 from attune.scoring import pool, score
@@ -338,10 +340,7 @@ def test_each_pass_hears_the_recordings_changed_and_the_same_pass_hears_them_ali
         checkpoint.model,
         arguments(settings, tmp_path, 4, validated=False, device="cpu"),
         settings,
-        family=family,
-        features=Features(family, Tones()),
-        learnable=EXAMPLES,
-        validation=[],
+        Lesson(family, Features(family, Tones()), EXAMPLES, [], Forgetting([], None)),
     )
     first, again, second = (trainer._varied(EXAMPLES[0], number) for number in (0, 0, 1))
     assert np.array_equal(first, again)

@@ -14,7 +14,7 @@ from attune.finetuning import processes
 from attune.finetuning.launching import launch
 
 if TYPE_CHECKING:
-    from attune.finetuning.training import TrainingReport
+    from attune.finetuning.training_report import TrainingReport
 
 TEXTS = [
     "go",

@@ -11,7 +11,7 @@ from shipped import train_params
 
 from attune.checkpoints import load_checkpoint
 from attune.errors import ModelError
-from attune.finetuning.training import TrainingReport
+from attune.finetuning.training_report import TrainingReport
 from attune.operations.base_cards import base_facts
 from attune.operations.model_card import Facts, write_card
 from attune.params import ModelParams, load_params
