@@ -84,7 +84,7 @@ def test_errors_are_learnt_from_and_the_test_side_is_scored(project: Path) -> No
     assert (project / "finetuned/lora_adapters/adapter_model.safetensors").is_file()
     assert (project / "finetuned/lora_adapters/README.md").read_text().startswith("---\nlibrary_name: peft\nlicense: unknown\n")
     assert _read("train.json")["trained"] is True
-    assert _read("train.json")["timestamps_share"] == 0.2
+    assert _read("train.json")["timestamps_share"] == 0.1
     assert _read("train.json")["trained_windows"] == 2
     assert [line.split(",")[0] for line in Path("wer.csv").read_text().split()] == ["step", "0", "1"]
     assert len(Path("loss.csv").read_text().split()) == 2
