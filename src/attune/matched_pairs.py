@@ -24,7 +24,7 @@ class SegmentTest:
     mean: float
     z: float
     p_value: float
-    """Two-sided; 1 where no difference varies and their mean is zero."""
+    """Two-sided; by the signs alone where all differences are the same."""
 
 
 def matched_pairs(texts: Iterable[tuple[str, str, str]]) -> SegmentTest:
@@ -36,10 +36,9 @@ def matched_pairs(texts: Iterable[tuple[str, str, str]]) -> SegmentTest:
     if len(differences) < 2:
         return SegmentTest(len(differences), *[float("nan")] * 3)
     mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-    if not spread:
-        z = math.copysign(math.inf, mean) if mean else 0.0
-    else:
-        z = mean / (spread / math.sqrt(len(differences)))
+    if not spread:  # a normal approximation of no variance would be endlessly sure; the signs alone can be counted
+        return SegmentTest(len(differences), mean, float("nan"), 2.0 ** (1 - len(differences)) if mean else 1.0)
+    z = mean / (spread / math.sqrt(len(differences)))
     return SegmentTest(len(differences), mean, z, float(2 * ndtr(-abs(z))))
 
 

@@ -44,7 +44,7 @@ def _packed(table: NDArray[np.int64]) -> tuple[list[NDArray[np.int64]], int, int
     packs = []
     for start in range(0, len(table), together):
         columns = table[start : start + together]
-        packs.append(np.sum([column << (bits * place) for place, column in enumerate(columns)], axis=0, dtype=np.int64))
+        packs.append(np.asarray(sum(column << (bits * place) for place, column in enumerate(columns)), dtype=np.int64))
     return packs, bits, ((1 << bits) - 1) // largest
 
 

@@ -140,8 +140,8 @@ def _paired(counts: PairedCounts, sums: NDArray[np.int64], confidence: float) ->
         probability_better=float(np.mean(np.sign(base - tuned) / 2 + 0.5)) if known else float("nan"),
         p_value=_two_sided(base - tuned, units) if known else float("nan"),
     )
-    rates = (_interval(_ratio(errors, lengths), units, confidence) for errors in (base, tuned))
-    return PairedRates(*rates, difference)
+    one, other = (_interval(_ratio(errors, lengths), units, confidence) for errors in (base, tuned))
+    return PairedRates(one, other, difference)
 
 
 def _two_sided(saved: NDArray[np.int64], units: int) -> float:

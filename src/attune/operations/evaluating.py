@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from attune.checkpoints import read_training_record
 from attune.dataset import Samples
 from attune.operations.choosing import Clips, Way
 from attune.operations.hearing import choose_way, hear
 from attune.operations.probes import probes
 from attune.params import Params
 from attune.recognizers.transcription import SoundSource, TranscriptionReport
-from attune.records import Hypothesis, Utterance
+from attune.records import Gold, Hypothesis, Utterance
+from attune.text import normalize
 from attune.workcache import WorkCache
 
 _NO_SPEECH = 0.05
@@ -27,8 +30,8 @@ class Listening:
     played: tuple[tuple[str, str, str], ...]
     """Of sounds without speech: silence or noise, what base wrote, what tuned wrote."""
     way: Way
-    base_report: TranscriptionReport
-    tuned_report: TranscriptionReport
+    reports: Mapping[str, TranscriptionReport]
+    """Of base and tuned, over the utterances alone."""
 
 
 def listen(finetuned: Path, utterances: Sequence[Utterance], sounds: SoundSource, params: Params, cache: WorkCache) -> Listening:
@@ -44,15 +47,40 @@ def listen(finetuned: Path, utterances: Sequence[Utterance], sounds: SoundSource
         heard.append({hypothesis.id: hypothesis for hypothesis in hypotheses})
         reports.append(report)
         written.append([hypothesis.text for hypothesis in invented])
-    played = tuple((sound, *texts) for (sound, _, _), *texts in zip(made, *written, strict=True))
-    return Listening(*heard, played, choice.way, *reports)  # type: ignore[arg-type]
+    played = tuple((sound, one, other) for (sound, _, _), one, other in zip(made, *written, strict=True))
+    return Listening(heard[0], heard[1], played, choice.way, dict(zip(("base", "tuned"), reports, strict=True)))
 
 
-def wanted(utterances: Sequence[Utterance], with_gold: set[str]) -> list[Utterance]:
+def wanted(utterances: Sequence[Utterance], golds: Mapping[str, Gold]) -> list[Utterance]:
     """The test utterances that tell something: those with a reference, with gold, or without speech."""
-    return [u for u in utterances if u.split == "test" and (u.reference is not None or u.id in with_gold or is_silent(u))]
+    with_gold = {name for name, gold in golds.items() if gold.text is not None}
+    return [u for u in utterances if u.split == "test" and (u.reference is not None or u.id in with_gold or _is_silent(u))]
 
 
-def is_silent(utterance: Utterance) -> bool:
-    """Whether nobody speaks in it, as far as was measured."""
-    return utterance.speech_share is not None and utterance.speech_share < _NO_SPEECH
+def silent_recordings(utterances: Sequence[Utterance], heard: Listening) -> list[tuple[str, str, str]]:
+    """What both models wrote of test recordings in which nobody speaks, as `Listening.played` has it."""
+    silent = [u.id for u in utterances if u.split == "test" and u.id in heard.base and _is_silent(u)]
+    return [("recordings", heard.base[name].text, heard.tuned[name].text) for name in silent]
+
+
+def decoding_facts(finetuned: Path, heard: Listening, params: Params) -> dict[str, Any]:
+    """How both models were heard, for `report.results.Decoding`."""
+    record, model = read_training_record(finetuned), params.model
+    return {
+        "base": model.name,
+        "tuned": finetuned.as_posix(),
+        "trained": record.method != "none",
+        "method": record.method,
+        "engine": heard.way.engine,
+        "compute_type": heard.way.compute_type,
+        "language": model.language,
+        "task": model.task,
+        "long_audio": model.long_audio,
+        "temperatures": model.safeguards.temperatures,
+    }
+
+
+def _is_silent(utterance: Utterance) -> bool:
+    """Whether nobody speaks in it, and nobody wrote what is said, as far as was measured."""
+    unspoken = utterance.speech_share is not None and utterance.speech_share < _NO_SPEECH
+    return unspoken and not normalize(utterance.reference or "")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from attune.checkpoints import resolve_base
+from attune.checkpoint_files import resolve_base
 from attune.params import ModelParams
 from attune.scoring import Normalizer
 

@@ -37,4 +37,5 @@ def _noise(duration_s: float, colour: float, level_dbfs: float, seed: int) -> Sa
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(length))
     frequencies = np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ)
     wave = np.fft.irfft(spectrum / np.maximum(frequencies, 50.0) ** colour, length)
-    return (wave / np.sqrt(np.mean(wave**2)) * 10 ** (level_dbfs / 20)).clip(-1, 1).astype(np.float32)
+    level = 10 ** (level_dbfs / 20) / np.sqrt(np.mean(wave**2))
+    return np.asarray((wave * level).clip(-1, 1), dtype=np.float32)

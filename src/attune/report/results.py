@@ -1,4 +1,4 @@
-"""What an evaluation found, as it stands in `metrics/evaluation_results.json`: the one form that every table, page and comparison reads.
+"""What an evaluation found, as it stands in `metrics/evaluation_results.json`: the form that every table and page reads.
 
 Rates are fractions, differences percentage points in which positive is a better tuned model, times seconds or hours. None is
 what cannot be told: the rate of no words, the bounds of fewer than two units. docs/evaluation.md tells the file key by key.
