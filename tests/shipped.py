@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from attune.params import SplitParams, load_params
+from attune.params import EvaluateParams, SplitParams, load_params
 
 _FILE = Path(__file__).parents[1] / "params.yaml"
 
@@ -13,6 +13,14 @@ _FILE = Path(__file__).parents[1] / "params.yaml"
 def split_params(**changes: Any) -> SplitParams:
     """Section `split_clean_noisy`."""
     return SplitParams.model_validate(load_params(_FILE).split_clean_noisy.model_dump() | changes)
+
+
+def evaluate_params(**changes: Any) -> EvaluateParams:
+    """Section `evaluate`; a section within it is changed key by key."""
+    content = load_params(_FILE).evaluate.model_dump()
+    for key, value in changes.items():
+        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+    return EvaluateParams.model_validate(content)
 
 
 def write_params(path: Path, **sections: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ def overall(pairs: Sequence[Pair], params: EvaluateParams) -> SliceScores:
 
 
 def slices(pairs: Sequence[Pair], params: EvaluateParams) -> tuple[SliceScores, ...]:
-    """In the order of dimensions, then of values; dimensions in which all are alike are left out, but for the condition.
+    """In the order of dimensions, then of values; a dimension that parts nothing, or as another one does, is left out.
 
     Raises ParamsError where a column of `evaluate.slices.columns` is in no manifest.
     """
@@ -57,13 +57,16 @@ def known(value: float) -> float | None:
 def _members(pairs: Sequence[Pair], params: EvaluateParams) -> Iterator[tuple[tuple[str, str], list[Pair]]]:
     bands = {"snr_db": params.slices.snr_db, "duration_s": params.slices.duration_s}
     placed = [(pair, places(pair.utterance, bands, params.slices.columns)) for pair in pairs]
+    told = set[frozenset[frozenset[str]]]()
     for dimension in placed[0][1]:
         groups: dict[tuple[int, str], list[Pair]] = {}
         for pair, place in placed:
             groups.setdefault(place[dimension], []).append(pair)
-        if len(groups) > 1 or dimension == "condition":
+        parting = frozenset(frozenset(pair.utterance.id for pair in members) for members in groups.values())
+        if (len(groups) > 1 and parting not in told) or dimension == "condition" or dimension in params.slices.columns:
             for order, value in sorted(groups):
                 yield (dimension, value), groups[order, value]
+        told.add(parting)
 
 
 def _require_columns(pairs: Sequence[Pair], columns: Sequence[str]) -> None:

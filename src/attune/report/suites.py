@@ -144,10 +144,12 @@ def _members(
 ) -> tuple[list[Pair], tuple[str, ...]]:
     if suite.utterances is None:
         return _matching(suite, pairs, params), ()
-    by_name = {name: pair for pair in pairs for name in (pair.utterance.source, pair.utterance.id)}
+    named, there = set(suite.utterances), set[str]()
+    members = [pair for pair in pairs if named & {pair.utterance.source, pair.utterance.id}]
+    for pair in members:  # the pieces of a long recording have one source
+        there |= {pair.utterance.source, pair.utterance.id}
     sides = {name: u.split for u in utterances for name in (u.source, u.id)}
-    found = {id(pair): pair for name in suite.utterances if (pair := by_name.get(name))}
-    return list(found.values()), tuple(_why(name, sides.get(name)) for name in suite.utterances if name not in by_name)
+    return members, tuple(_why(name, sides.get(name)) for name in dict.fromkeys(suite.utterances) if name not in there)
 
 
 def _why(name: str, side: str | None) -> str:

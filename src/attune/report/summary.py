@@ -125,6 +125,8 @@ def _scores(model: str, wer: float, cer: float, error_samples: int, utterances: 
 
 def _improvement(part: SliceFacts, confidence: float) -> str:
     interval = f"{confidence:.0%} interval {part.improvement_low:.2f} to {part.improvement_high:.2f}"
+    if math.isnan(part.improvement_low):
+        interval = "no interval, as too little was tested"
     return f"{part.improvement_points:.2f} percentage points of WER ({interval})"
 
 
@@ -135,6 +137,8 @@ def _verdict(part: SliceFacts) -> str:
         return "Worse, beyond chance: the whole interval lies below zero."
     if part.improvement_low == part.improvement_high == 0:
         return "No difference: both make the same number of errors in every recording."
+    if math.isnan(part.improvement_low):
+        return "Not certain: one recording tells nothing of others."
     return "Not certain: the interval includes zero, so this may be chance. More test recordings would tell."
 
 

@@ -7,6 +7,7 @@ from attune.report.pairs import Pair
 from attune.report.results import FailedSample, SliceScores, SuiteScores, Uncertainty, Verdict
 
 _POINTS = 100
+_NAMED = 3
 
 
 def verdict(
@@ -25,10 +26,9 @@ def verdict(
         list(_failures(overall, asked, params.confidence)) if trained else ["nothing was learnt, so there is no tuned model"]
     )
     warnings = list(sure.warnings)
-    for part, limit, what in _limited(slices, asked):
-        over = _over(part, limit, what)
-        if over:
-            (failures if part.wer_improvement.certain else warnings).append(over)
+    over = [(part, text) for part, limit, what in _limited(slices, asked) if (text := _over(part, limit, what))]
+    failures += [text for part, text in over if part.wer_improvement.certain]
+    warnings += _maybe([text for part, text in over if not part.wer_improvement.certain])
     failures += [_of_suite(suite) for suite in suites if suite.failed]
     warnings += [_of_suite(suite) for suite in suites if suite.degraded and not suite.failed]
     warnings += [f"suite {s.name} lacks {len(s.missing)} utterances: {'; '.join(s.missing[:3])}" for s in suites if s.missing]
@@ -49,7 +49,7 @@ def _failures(overall: SliceScores, asked: ValidationParams, confidence: float) 
         return
     if gained.points < asked.min_wer_improvement * _POINTS - 1e-9:
         least = asked.min_wer_improvement * _POINTS
-        yield f"WER fell by {gained.points:.2f} points, less than the {least:.2f} that are asked for"
+        yield f"WER {_moved(gained.points)} points, and it is to fall by at least {least:.2f}"
     if asked.require_significance and gained.low is None:
         yield "there is no interval, as too little was tested"
     elif asked.require_significance and gained.low is not None and gained.low <= 0:
@@ -70,8 +70,17 @@ def _over(part: SliceScores, limit: float, what: str) -> str | None:
     gained = part.wer_improvement
     if gained.points is None or -gained.points <= limit:
         return None
-    sure = "" if gained.certain else ", which may be chance"
-    return f"{what}: WER rose by {-gained.points:.2f} points on {part.utterances} utterances (limit {limit:g}){sure}"
+    return f"{what}: WER rose by {-gained.points:.2f} points on {part.utterances} utterances (limit {limit:g})"
+
+
+def _maybe(texts: Sequence[str]) -> list[str]:
+    """One warning of all that got worse by more than allowed, but not beyond chance."""
+    more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return [f"This may be chance, and is no proof: {'; '.join(texts[:_NAMED])}{more}."] if texts else []
+
+
+def _moved(points: float) -> str:
+    return f"fell by {points:.2f}" if points >= 0 else f"rose by {-points:.2f}"
 
 
 def _of_suite(suite: SuiteScores) -> str:
@@ -88,8 +97,8 @@ def _sentence(overall: SliceScores, failures: Sequence[str], confidence: float) 
         return f"Not passed: {'; '.join(failures)}."
     bounds = "no interval" if gained.low is None else f"{confidence:.0%} interval {gained.low:.2f} to {gained.high:.2f}"
     moved = (
-        f"on {tested} WER went from {overall.base.wer:.2%} to {overall.tuned.wer:.2%}, {gained.points:.2f} percentage points "
-        f"better ({bounds})"
+        f"on {tested} WER went from {overall.base.wer:.2%} to {overall.tuned.wer:.2%}; it {_moved(gained.points)} percentage "
+        f"points (fall: {bounds})"
     )
     return f"Passed: {moved}." if not failures else f"Not passed: {'; '.join(failures)}. In all, {moved}."
 
