@@ -1,7 +1,7 @@
 """Both models on the whole test and on its slices: by condition, noise, length, speaker, source and named columns."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from attune.errors import ParamsError
 from attune.params import EvaluateParams
@@ -23,9 +23,8 @@ def overall(pairs: Sequence[Pair], params: EvaluateParams) -> SliceScores:
 
 
 def slices(pairs: Sequence[Pair], params: EvaluateParams) -> tuple[SliceScores, ...]:
-    """In the order of dimensions, then of values; a dimension that parts nothing, or as another one does, is left out.
-
-    Raises ParamsError where a column of `evaluate.slices.columns` is in no manifest.
+    """In the order of dimensions, then of values; a dimension that parts nothing is left out, but for the condition, and so
+    are folders that are nothing but the conditions. Raises ParamsError where a column of `evaluate.slices.columns` is in no manifest.
     """
     _require_columns(pairs, params.slices.columns)
     return tuple(_scores(*name, members, params) for name, members in _members(pairs, params))
@@ -57,16 +56,20 @@ def known(value: float) -> float | None:
 def _members(pairs: Sequence[Pair], params: EvaluateParams) -> Iterator[tuple[tuple[str, str], list[Pair]]]:
     bands = {"snr_db": params.slices.snr_db, "duration_s": params.slices.duration_s}
     placed = [(pair, places(pair.utterance, bands, params.slices.columns)) for pair in pairs]
-    told = set[frozenset[frozenset[str]]]()
     for dimension in placed[0][1]:
         groups: dict[tuple[int, str], list[Pair]] = {}
         for pair, place in placed:
             groups.setdefault(place[dimension], []).append(pair)
-        parting = frozenset(frozenset(pair.utterance.id for pair in members) for members in groups.values())
-        if (len(groups) > 1 and parting not in told) or dimension == "condition" or dimension in params.slices.columns:
+        again = dimension == "source" and _parts_alike(groups.values())
+        if (len(groups) > 1 and not again) or dimension == "condition":
             for order, value in sorted(groups):
                 yield (dimension, value), groups[order, value]
-        told.add(parting)
+
+
+def _parts_alike(groups: Collection[Sequence[Pair]]) -> bool:
+    """Whether these are the very groups that the conditions make."""
+    conditions = [{pair.utterance.condition for pair in members} for members in groups]
+    return all(len(each) == 1 for each in conditions) and len(set().union(*conditions)) == len(groups)
 
 
 def _require_columns(pairs: Sequence[Pair], columns: Sequence[str]) -> None:

@@ -32,7 +32,7 @@ def test_a_sure_improvement_passes_and_says_by_how_much() -> None:
     assert found.passed
     assert found.failure_reason is None
     assert found.sentence.startswith(
-        "Passed: on 30 utterances of 5 held-out speakers WER went from 43.33% to 23.33%, 20.00 percentage"
+        "Passed: on 30 utterances of 5 held-out speakers WER went from 43.33% to 23.33%; it fell by 20.00"
     )
     assert found.failed_samples == ()
 
