@@ -78,7 +78,7 @@ def compare_with_peers() -> None:
 
 def measure_coverage() -> None:
     """In made tests whose truth is known: how often intervals by speaker, and by utterance, hold it."""
-    for speakers, each in ((10, 20), (20, 20), (40, 20), (200, 5)):
+    for speakers, each in ((5, 40), (10, 20), (20, 20), (40, 20), (200, 5)):
         held, held_difference = {"speakers": 0, "utterances": 0}, 0
         for trial in range(_TRIALS):
             tokens, of_speaker = _paired(speakers * each, speakers, (0.25, 0.2), seed=trial)
@@ -97,14 +97,16 @@ def measure_coverage() -> None:
 
 def measure_null() -> None:
     """Two systems that are equally good: how often each test calls them different."""
-    for speakers, each in ((12, 20), (40, 10)):
-        called = {"by speakers": 0, "by utterances": 0}
+    for speakers, each in ((5, 40), (12, 20), (40, 10)):
+        called = {f"{unit}, {what}": 0 for unit in ("by speakers", "by utterances") for what in ("different", "better")}
         for trial in range(_TRIALS):
             tokens, of_speaker = _paired(speakers * each, speakers, (0.2, 0.2), seed=trial)
             for name, some in (("by speakers", tokens.by_block(of_speaker)), ("by utterances", tokens)):
-                called[name] += paired_rates([some], 2000, _CONFIDENCE, seed=trial)[0].difference.certain
-        told = ", ".join(f"{name} {count / _TRIALS:.1%}" for name, count in called.items())
-        print(f"{speakers} speakers, {each} utterances each, no difference: called different {told} of {_TRIALS}")
+                found = paired_rates([some], _SAMPLES, _CONFIDENCE, seed=trial)[0].difference
+                called[f"{name}, different"] += found.certain
+                called[f"{name}, better"] += found.low > 0
+        told = "; ".join(f"{name} {count / _TRIALS:.1%}" for name, count in called.items())
+        print(f"{speakers} speakers, {each} utterances each, no difference: called so wrongly {told} of {_TRIALS}")
     called_by_segments, draw = 0, random.Random(5)
     for _ in range(_TRIALS):
         references = [" ".join(draw.choices(_WORDS, k=10)) for _ in range(100)]

@@ -24,7 +24,9 @@ def overall(pairs: Sequence[Pair], params: EvaluateParams) -> SliceScores:
 
 def slices(pairs: Sequence[Pair], params: EvaluateParams) -> tuple[SliceScores, ...]:
     """In the order of dimensions, then of values; a dimension that parts nothing is left out, but for the condition, and so
-    are folders that are nothing but the conditions. Raises ParamsError where a column of `evaluate.slices.columns` is in no manifest.
+    are folders that are nothing but the conditions.
+
+    Raises ParamsError where a column of `evaluate.slices.columns` is in no manifest.
     """
     _require_columns(pairs, params.slices.columns)
     return tuple(_scores(*name, members, params) for name, members in _members(pairs, params))
