@@ -4,9 +4,11 @@ Bootstrap: M. Bisani and H. Ney, "Bootstrap estimates for confidence intervals i
 units are drawn with replacement, each resample gives a rate as a ratio of sums. A unit is an utterance, or with the sums of
 each speaker a speaker, so that what their utterances have in common is not counted as evidence many times.
 
-The percentiles are a little further out than the plain ones, as of few units the plain interval is too narrow: T. Hesterberg,
-"What teachers should know about the bootstrap", The American Statistician 69 (2015), section 3.2 ("expanded percentile"). From
-some hundred units on that makes no difference. One unit tells nothing of others: then there are no bounds (NaN).
+The percentiles are a little further out than the plain ones, which are too narrow where units are few: T. Hesterberg, "What
+teachers should know about the bootstrap", The American Statistician 69 (2015), section 3.2 ("expanded percentile"); from some
+hundred units on that makes no difference. Fewer than twenty units, a handful of speakers say, cannot tell by resampling how
+far others would lie: there the bounds are those of Student's t with the standard error of a ratio of sums (W. Cochran,
+"Sampling techniques", 1977, section 6.4). One unit tells nothing of others: then there are no bounds (NaN).
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,10 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from attune.resampling import Counts, resampled_sums
 
+Column = NDArray[np.int64] | NDArray[np.float64]
 _POWER = 0.8
+_RESAMPLED_FROM = 20
+"""Units; `benchmarks/evaluate.py coverage` measures what intervals of fewer hold."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,8 @@ def bootstrap_interval(errors: Counts, lengths: Counts, samples: int, confidence
 
     Resamples that hold no reference token at all have no rate and are left out.
     """
-    drawn_errors, drawn_lengths = resampled_sums((errors, lengths), samples, seed).T
-    return _interval(_ratio(drawn_errors, drawn_lengths), len(errors), confidence)
+    sums = resampled_sums((errors, lengths), samples, seed)
+    return _rate_bounds(np.asarray(errors), np.asarray(lengths), sums, confidence)
 
 
 def paired_difference(
@@ -117,48 +122,70 @@ def minimum_detectable(counts: PairedCounts, confidence: float) -> float:
     """The smallest true difference of rates, as a fraction, that such a test finds certain four times in five.
 
     Normal approximation with the standard error of the paired difference as a ratio of sums (delta method). NaN for fewer than
-    two units, or where both systems make the same errors in all of them, which tells nothing of how others would differ.
+    two units, or where all of them differ alike, which tells nothing of how others would differ.
     """
     saved, lengths = (np.asarray(c, dtype=np.float64) for c in (np.subtract(counts.base, counts.tuned), counts.lengths))
-    units, total = len(saved), float(lengths.sum())
-    if units < 2 or not total or not saved.any():
+    units = len(saved)
+    if units < 2 or not lengths.any() or not saved.any():
         return float("nan")
-    residuals = saved - saved.sum() / total * lengths
-    error = float(np.sqrt(units / (units - 1) * np.sum(residuals**2))) / total
-    return float(stdtrit(units - 1, (1 + confidence) / 2) + ndtri(_POWER)) * error
+    error = _standard_error(saved, lengths)
+    return float(stdtrit(units - 1, (1 + confidence) / 2) + ndtri(_POWER)) * error if error else float("nan")
 
 
 def _paired(counts: PairedCounts, sums: NDArray[np.int64], confidence: float) -> PairedRates:
-    units, (base, tuned, lengths) = len(counts.lengths), sums.T
+    units, (base, tuned, _) = len(counts.lengths), sums.T
+    columns = [np.asarray(column) for column in (counts.base, counts.tuned, counts.lengths)]
+    spoken = columns[2]
     saved, total = int(np.sum(counts.base)) - int(np.sum(counts.tuned)), int(np.sum(counts.lengths))
-    bounds = _interval(_ratio(base - tuned, lengths), units, confidence)
-    known = units > 1 and len(sums) > 0
+    bounds = _bounds(columns[0] - columns[1], spoken, base - tuned, sums[:, 2], confidence)
+    if bounds.low == bounds.high and saved and 2.0 ** (1 - units) > 1 - confidence:
+        bounds = Interval(float("nan"), float("nan"))  # all of a few units alike is no proof: their signs alone can be counted
+    known = units > 1 and total > 0
     difference = PairedDifference(
         point=saved / total if total else float("nan"),
         low=bounds.low,
         high=bounds.high,
         probability_better=float(np.mean(np.sign(base - tuned) / 2 + 0.5)) if known else float("nan"),
-        p_value=_two_sided(base - tuned, units) if known else float("nan"),
+        p_value=_two_sided(columns[0] - columns[1], spoken, base - tuned) if known else float("nan"),
     )
-    one, other = (_interval(_ratio(errors, lengths), units, confidence) for errors in (base, tuned))
+    one, other = (_rate_bounds(columns[place], spoken, sums[:, [place, 2]], confidence) for place in (0, 1))
     return PairedRates(one, other, difference)
 
 
-def _two_sided(saved: NDArray[np.int64], units: int) -> float:
-    """Twice the smaller share of resamples at or beyond zero, expanded as the intervals are."""
-    smaller = min(np.count_nonzero(saved <= 0), np.count_nonzero(saved >= 0))
-    tail = min(0.5, (smaller + 1) / (len(saved) + 1))
+def _two_sided(saved: Column, lengths: Column, drawn: Column) -> float:
+    """Twice the smaller share of resamples at or beyond zero, expanded as the intervals are; Student's t for few units."""
+    units = len(saved)
+    if units < _RESAMPLED_FROM:
+        error = _standard_error(saved, lengths)
+        point = abs(float(saved.sum())) / float(lengths.sum())
+        return float(2 * stdtr(units - 1, -point / error)) if error else 2.0 ** (1 - units) if point else 1.0
+    smaller = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+    tail = min(0.5, (smaller + 1) / (len(drawn) + 1))
     return float(2 * stdtr(units - 1, ndtri(tail) * np.sqrt((units - 1) / units)))
 
 
-def _ratio(errors: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
-    present = lengths > 0
-    return np.asarray(errors[present] / lengths[present])
+def _rate_bounds(errors: Column, lengths: Column, sums: Column, confidence: float) -> Interval:
+    """Of a rate, which is never below 0; `sums` are those of the resamples, shape (samples, 2)."""
+    bounds = _bounds(errors, lengths, sums[:, 0], sums[:, 1], confidence)
+    return Interval(max(0.0, bounds.low) if bounds.low == bounds.low else bounds.low, bounds.high)
 
 
-def _interval(rates: NDArray[np.float64], units: int, confidence: float) -> Interval:
-    if not len(rates) or units < 2:
+def _bounds(errors: Column, lengths: Column, drawn: Column, drawn_lengths: Column, confidence: float) -> Interval:
+    present = drawn_lengths > 0
+    units = len(errors)
+    if units < 2 or not present.any():
         return Interval(float("nan"), float("nan"))
+    if units < _RESAMPLED_FROM:
+        point = float(errors.sum()) / float(lengths.sum())
+        reach = float(stdtrit(units - 1, (1 + confidence) / 2)) * _standard_error(errors, lengths)
+        return Interval(point - reach, point + reach)
     tail = float(ndtr(np.sqrt(units / (units - 1)) * stdtrit(units - 1, (1 - confidence) / 2)))
-    low, high = np.quantile(rates, (tail, 1 - tail))
+    low, high = np.quantile(drawn[present] / drawn_lengths[present], (tail, 1 - tail))
     return Interval(float(low), float(high))
+
+
+def _standard_error(errors: Column, lengths: Column) -> float:
+    """Of `sum(errors) / sum(lengths)`, by the residuals of the units."""
+    units, total = len(errors), float(lengths.sum())
+    residuals = errors - float(errors.sum()) / total * lengths
+    return float(np.sqrt(units / (units - 1) * np.sum(residuals**2))) / total

@@ -118,7 +118,7 @@ def test_no_utterance_gives_no_bounds() -> None:
 
 def test_references_without_words_give_no_bounds_and_resamples_without_words_are_left_out() -> None:
     assert math.isnan(bootstrap_interval([2], [0], samples=100, confidence=0.95, seed=1).low)
-    mixed = bootstrap_interval([2, 1], [0, 4], samples=200, confidence=0.95, seed=1)
+    mixed = bootstrap_interval([2, 1] * 15, [0, 4] * 15, samples=200, confidence=0.95, seed=1)
     assert 0 < mixed.low <= mixed.high < math.inf
 
 
@@ -173,6 +173,33 @@ def test_intervals_by_speaker_cover_the_truth_where_those_by_utterance_do_not() 
             covered[unit] += bounds.low <= 0.25 <= bounds.high
     assert covered["utterances"] / trials < 0.7
     assert covered["speakers"] / trials > 0.9
+
+
+def test_few_units_that_are_all_alike_are_no_proof() -> None:
+    few = paired_difference([2] * 4, [1] * 4, [5] * 4, samples=200, confidence=0.95, seed=1)
+    assert math.isnan(few.low)
+    assert few.p_value == 0.125
+    more = paired_difference([2] * 8, [1] * 8, [5] * 8, samples=200, confidence=0.95, seed=1)
+    assert (more.low, more.high, more.certain) == (0.2, 0.2, True)
+
+
+@pytest.mark.parametrize("speakers", [2, 4, 7, 12, 19, 25])
+def test_intervals_hold_the_truth_however_few_the_units_are(speakers: int) -> None:
+    held, trials = 0, 400
+    for trial in range(trials):
+        draw = np.random.default_rng(trial)
+        lengths = draw.integers(100, 300, speakers)
+        errors = draw.binomial(lengths, draw.beta(8, 24, speakers))
+        bounds = bootstrap_interval(errors, lengths, samples=300, confidence=0.95, seed=trial)
+        held += bounds.low <= 0.25 <= bounds.high
+    assert 0.91 <= held / trials <= 0.985
+
+
+def test_bounds_of_few_units_are_student_s_t_where_all_are_as_long() -> None:
+    errors = [3, 5, 2, 6, 4]
+    found = bootstrap_interval(errors, [10] * 5, samples=100, confidence=0.95, seed=1)
+    peer = stats.ttest_1samp(np.array(errors) / 10, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == (pytest.approx(peer.low), pytest.approx(peer.high))
 
 
 def test_holm_gives_the_published_values() -> None:

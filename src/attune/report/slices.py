@@ -12,7 +12,7 @@ from attune.scoring import pool
 from attune.significance import Interval, PairedDifference, paired_rates
 from attune.slicing import column_of, places
 
-ENOUGH_SPEAKERS = 10
+ENOUGH_SPEAKERS = 5
 """From so many on `auto` resamples speakers."""
 _POINTS = 100
 

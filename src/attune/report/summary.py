@@ -41,6 +41,8 @@ class RunFacts:
     slices: Mapping[str, SliceFacts]
     """By condition, with `overall` among them."""
     confidence: float
+    unit: str
+    """What the intervals are about: speakers or utterances."""
     trained: bool
     """False where the base model had no errors to learn from and is released as it is."""
     method: str | None
@@ -76,6 +78,7 @@ def facts_of(
     return RunFacts(
         slices=slices,
         confidence=confidence,
+        unit=str(evaluate.get("unit", "utterances")),
         trained=trained,
         method=train.get("method"),
         error_utterances=train.get("error_utterances"),
@@ -145,10 +148,11 @@ def _verdict(part: SliceFacts) -> str:
 def _trust(facts: RunFacts) -> str:
     overall = facts.slices["overall"]
     tested = f"{_count(overall.speakers, 'speaker')} and {_count(overall.utterances, 'utterance')} were tested"
-    text = (
-        f"How far to trust this: {tested}, none of them heard in fine-tuning. The intervals tell what other sentences of these "
-        "speakers would give, not what other speakers would."
-    )
+    about = {
+        "speakers": "The intervals tell what other speakers like these would give.",
+        "utterances": "The intervals tell what other sentences of these speakers would give, not what other speakers would.",
+    }[facts.unit]
+    text = f"How far to trust this: {tested}, none of them heard in fine-tuning. {about}"
     if overall.speakers < _FEW_SPEAKERS:
         text += " So few speakers cannot tell how the model does on people in general: transcribe and hold out more of them."
     return _wrap(text)

@@ -58,7 +58,7 @@ def scores(results: Results) -> dict[str, Any]:
     """One flat dict for the whole and each condition, and what the numbers were made with."""
     parts = {"overall": results.overall, **{part.value: part for part in _conditions(results)}}
     flat = {name: _flat(part) for name, part in parts.items()}
-    return {**flat, "confidence": results.confidence, "normalizer": results.normalizer}
+    return {**flat, "unit": results.uncertainty.unit, "confidence": results.confidence, "normalizer": results.normalizer}
 
 
 def plot_rows(results: Results) -> list[dict[str, Any]]:

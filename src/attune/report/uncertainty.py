@@ -12,6 +12,7 @@ from attune.significance import PairedCounts, minimum_detectable, paired_rates
 from attune.text import normalize
 
 _POINTS = 100
+_MANY_SPEAKERS = 10
 
 
 def uncertainty(pairs: Sequence[Pair], params: EvaluateParams) -> Uncertainty:
@@ -70,8 +71,8 @@ def _warnings(
             f"Only {speakers} speakers were tested: the intervals tell what other sentences of these would give, not what other "
             f"speakers would. From {ENOUGH_SPEAKERS} on they can."
         )
-    elif unit == "speakers" and speakers < ENOUGH_SPEAKERS:
-        told.append(f"Only {speakers} speakers were resampled: such intervals are rough, and often too narrow.")
+    elif unit == "speakers" and speakers < _MANY_SPEAKERS:
+        told.append(f"Only {speakers} speakers were tested: so few tell little of others, and the intervals are wide for it.")
     wanted = params.smallest_difference_points
     if smallest is not None and needed is not None and smallest > wanted:
         told.append(

@@ -112,8 +112,8 @@ def test_one_speaker_is_resampled_by_utterances_and_warned_of() -> None:
     assert "One speaker was tested" in found.uncertainty.warnings[0]
 
 
-def test_speakers_decide_from_ten_on() -> None:
-    for speakers, unit in ((9, "utterances"), (10, "speakers")):
+def test_speakers_decide_from_five_on() -> None:
+    for speakers, unit in ((4, "utterances"), (5, "speakers")):
         utterances = [utterance(f"u{n}", "one two three", speaker=f"s{n % speakers}") for n in range(40)]
         base = {u.id: "one two" if n % 3 else "one two three" for n, u in enumerate(utterances)}
         found = evaluated(utterances, base, {u.id: "one two three" for u in utterances}).results
@@ -254,7 +254,7 @@ def test_headline_is_flat_and_holds_what_is_compared() -> None:
 def test_scores_and_plots_hold_overall_and_every_condition() -> None:
     results = evaluated(*four()).results
     found = scores(results)
-    assert set(found) == {"overall", "clean", "noisy", "confidence", "normalizer"}
+    assert set(found) == {"overall", "clean", "noisy", "unit", "confidence", "normalizer"}
     assert found["noisy"]["base_substitutions"] == 4
     rows = plot_rows(results)
     assert [row["result"] for row in rows] == [f"{c}: {m}" for c in ("overall", "clean", "noisy") for m in ("base", "tuned")]

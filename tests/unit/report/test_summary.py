@@ -181,4 +181,4 @@ def test_the_evaluation_s_own_metrics_are_understood() -> None:
     facts = _facts(evaluate=found)
     assert facts.slices["noisy"] == facts.slices["overall"]
     assert isinstance(facts.slices["noisy"], SliceFacts)
-    assert "Improvement: 75.00 percentage points of WER (90% interval 50.00 to 100.00)" in summary(facts)
+    assert "Improvement: 75.00 percentage points of WER (90% interval" in summary(facts)

@@ -16,7 +16,7 @@ def _test_set(errors: dict[str, tuple[int, int]], each: int = 30) -> tuple[list[
     for condition, (before, after) in errors.items():
         for number in range(each):
             name = f"{condition}{number}"
-            utterances.append(utterance(name, " ".join(words), condition, speaker=f"s{number % 5}"))  # type: ignore[arg-type]
+            utterances.append(utterance(name, " ".join(words), condition, speaker=f"s{number % 6}"))  # type: ignore[arg-type]
             for texts, count in ((base, before), (tuned, after)):
                 wrong = count + (number % 3 == 0) if count else 0
                 texts[name] = " ".join(["x"] * wrong + words[wrong:])
@@ -32,7 +32,7 @@ def test_a_sure_improvement_passes_and_says_by_how_much() -> None:
     assert found.passed
     assert found.failure_reason is None
     assert found.sentence.startswith(
-        "Passed: on 30 utterances of 5 held-out speakers WER went from 43.33% to 23.33%; it fell by 20.00"
+        "Passed: on 30 utterances of 6 held-out speakers WER went from 43.33% to 23.33%; it fell by 20.00"
     )
     assert found.failed_samples == ()
 
@@ -97,7 +97,7 @@ def test_where_nothing_was_learnt_there_is_nothing_to_pass() -> None:
         ({"noisy": (6, 5), "clean": (1, 1)}, "slice", "More recordings like condition noisy would help most"),
         ({"noisy": (4, 1)}, "words", "word0 (30 of 30)"),
         ({"noisy": (4, 1)}, "collect", "There were 0.0 hours with text to train on; 20 are a good measure"),
-        ({"noisy": (4, 1)}, "test", "Only 5 speakers were tested"),
+        ({"noisy": (4, 1)}, "test", "Only 6 speakers were tested"),
     ],
 )
 def test_advice_follows_the_bounds_of_params(errors: dict[str, tuple[int, int]], about: str, says: str) -> None:
@@ -107,7 +107,7 @@ def test_advice_follows_the_bounds_of_params(errors: dict[str, tuple[int, int]],
 
 def test_a_small_test_says_what_it_can_find_and_how_much_is_needed() -> None:
     utterances, base, tuned = _test_set({"noisy": (2, 2)})
-    for number in range(0, 30, 2):
+    for number in range(0, 30, 4):
         tuned[f"noisy{number}"] = base[f"noisy{number}"].replace("word9", "x")
     found = evaluated(utterances, base, tuned, smallest_difference_points=0.5).results.uncertainty
     assert found.minimum_detectable_points is not None
