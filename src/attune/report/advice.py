@@ -55,14 +55,16 @@ def _deploy(overall: SliceScores, judged: Verdict, params: AdviceParams) -> Iter
     if gone is None:
         yield Advice("deploy", "The base model made no error in this test, so there is nothing to gain: keep it.")
         return
-    share = f"{gone:.0%} of the base model's WER is gone" if gone >= 0 else f"WER is {-gone:.0%} higher than the base model's"
+    share = f"{gone:.0%} of the base model's WER is gone"
     if not judged.passed:
         yield Advice("deploy", f"Do not deploy: {judged.failure_reason}.")
     elif gone > params.deploy_from_reduction:
         yield Advice("deploy", f"Deploy: {share}, more than {params.deploy_from_reduction:.0%}.")
     elif gone >= params.collect_below_reduction:
         yield Advice("deploy", f"You can deploy, and more recordings should still help: {share}.")
-    if gone < params.collect_below_reduction:
+    if gone < 0:
+        yield Advice("collect", f"Collect more and train again: WER is {-gone:.0%} higher than the base model's.")
+    elif gone < params.collect_below_reduction:
         yield Advice("collect", f"Collect more before you rely on it: {share}, less than {params.collect_below_reduction:.0%}.")
 
 
@@ -87,9 +89,9 @@ def _words(pairs: Sequence[Pair]) -> Iterator[Advice]:
         said.update(set(words_of(pair.tuned.reference)))
         if pair.tuned.words.errors:
             missed.update(misheard_words(pair.tuned))
-    worst = [
-        (word, count) for word, count in sorted(missed.items(), key=lambda item: (-item[1], item[0])) if count >= _WORTH_NAMING
-    ]
+    ordered = sorted(missed.items(), key=lambda item: (-item[1], item[0]))
+    usual = sum(missed.values()) / max(1, said.total())
+    worst = [(word, count) for word, count in ordered if count >= _WORTH_NAMING and count / said[word] > usual]
     if worst:
         named = ", ".join(f"{word} ({count} of {said[word]})" for word, count in worst[:_NAMED_WORDS])
         yield Advice("words", f"{_WHICH_WORDS}: {named}.")

@@ -58,6 +58,13 @@ def _matched(pairs: Sequence[Pair]) -> MatchedPairs:
     return MatchedPairs(found.segments, known(found.mean), known(found.z), known(found.p_value))
 
 
+def _as_many(unit: Unit, needed: int, utterances: int, speakers: int) -> str:
+    """So many more of the same kind: where speakers are what was resampled, more sentences of these do not help much."""
+    if unit == "utterances":
+        return f"{needed} utterances of such speech (it has {utterances})"
+    return f"{math.ceil(speakers * needed / utterances)} speakers with as many utterances each (it has {speakers})"
+
+
 def _warnings(
     unit: Unit, utterances: int, speakers: int, smallest: float | None, needed: int | None, params: EvaluateParams
 ) -> list[str]:
@@ -77,7 +84,7 @@ def _warnings(
     if smallest is not None and needed is not None and smallest > wanted:
         told.append(
             f"This test is small: it finds a difference of {smallest:.1f} percentage points of WER four times in five, and "
-            f"smaller ones less often. To find {wanted:g} points, about {needed} utterances of such speech are needed; it has "
-            f"{utterances}."
+            f"smaller ones less often. To find {wanted:g} points, about "
+            f"{_as_many(unit, needed, utterances, speakers)} are needed."
         )
     return told

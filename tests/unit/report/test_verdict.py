@@ -96,6 +96,7 @@ def test_where_nothing_was_learnt_there_is_nothing_to_pass() -> None:
         ({"noisy": (0, 0)}, "worth", "below 10%: fine-tuning is hardly worth"),
         ({"noisy": (6, 5), "clean": (1, 1)}, "slice", "More recordings like condition noisy would help most"),
         ({"noisy": (4, 1)}, "words", "word0 (30 of 30)"),
+        ({"noisy": (3, 4)}, "collect", "Collect more and train again: WER is 30% higher"),
         ({"noisy": (4, 1)}, "collect", "There were 0.0 hours with text to train on; 20 are a good measure"),
         ({"noisy": (4, 1)}, "test", "Only 6 speakers were tested"),
     ],
