@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from attune.params import SplitParams, TrainParams, load_params
+from attune.params import EvaluateParams, SplitParams, TrainParams, load_params
 
 _FILE = Path(__file__).parents[1] / "params.yaml"
 
@@ -23,6 +23,14 @@ def train_params(**changes: Any) -> TrainParams:
     for key, value in [*quick.items(), *changes.items()]:
         content[key] = content[key] | value if isinstance(value, dict) else value
     return TrainParams.model_validate(content)
+
+
+def evaluate_params(**changes: Any) -> EvaluateParams:
+    """Section `evaluate`; a section within it is changed key by key."""
+    content = load_params(_FILE).evaluate.model_dump()
+    for key, value in changes.items():
+        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+    return EvaluateParams.model_validate(content)
 
 
 def write_params(path: Path, **sections: dict[str, Any]) -> None:

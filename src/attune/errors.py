@@ -8,6 +8,7 @@ AttuneError              one line, exit code 2
 ├── TrainingError        training cannot start or must not go on
 ├── ParityError          what was exported does not say what was evaluated
 ├── LeakageError         test data met training data
+├── RegressionError      the tuned model fails a critical suite
 └── EnvironmentFault     disk, permission, device, missing package
 """
 
@@ -42,6 +43,10 @@ class ParityError(AttuneError):
 
 class LeakageError(AttuneError):
     """Something of the test split is also on another side."""
+
+
+class RegressionError(AttuneError):
+    """The tuned model fails a critical suite, and params say that this stops the graph."""
 
 
 class EnvironmentFault(AttuneError):

@@ -110,10 +110,15 @@ def read_jsonl(path: Path, kind: type[R]) -> list[R]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line:
             try:
-                records.append(_build(kind, json.loads(line)))
+                records.append(build(kind, json.loads(line)))
             except (ValueError, TypeError, KeyError) as error:
                 raise DataError(f"{path}:{number} is not a {kind.__name__}: {error}") from error
     return records
+
+
+def build(kind: type[R], content: Any) -> R:
+    """A dataclass record out of parsed JSON, by its type hints. Raises TypeError or KeyError where it does not fit."""
+    return _build(kind, content)  # type: ignore[no-any-return]
 
 
 def _build(kind: Any, content: Any) -> Any:

@@ -344,10 +344,61 @@ class TrainParams(_Section):
         return self
 
 
+class SliceParams(_Section):
+    snr_db: tuple[float, ...]
+    duration_s: tuple[float, ...]
+    columns: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        for name in ("snr_db", "duration_s"):
+            edges: tuple[float, ...] = getattr(self, name)
+            if any(later <= earlier for earlier, later in pairwise(edges)):
+                raise ValueError(f"{name} must rise, not {list(edges)}")
+        return self
+
+
+class ValidationParams(_Section):
+    min_wer_improvement: Annotated[float, Field(ge=-1, le=1)]
+    require_significance: bool
+    max_slice_increase_points: Annotated[float, Field(ge=0)] | None
+    max_forgetting_points: Annotated[float, Field(ge=0)] | None
+
+
+class SuiteParams(_Section):
+    folder: Path
+    critical_degradation_threshold: Annotated[float, Field(ge=0)]
+    fail_on_critical: bool
+
+
+class AdviceParams(_Section):
+    worth_above_wer: Share
+    skip_below_wer: Share
+    enough_hours: Annotated[float, Field(ge=0)]
+    deploy_from_reduction: Share
+    collect_below_reduction: Share
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.skip_below_wer > self.worth_above_wer:
+            raise ValueError("skip_below_wer must not be above worth_above_wer")
+        if self.collect_below_reduction > self.deploy_from_reduction:
+            raise ValueError("collect_below_reduction must not be above deploy_from_reduction")
+        return self
+
+
 class EvaluateParams(_Section):
     bootstrap_samples: Annotated[int, Field(ge=100, le=1_000_000)]
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
-    seed: int
+    resample: Literal["auto", "speakers", "utterances"]
+    smallest_difference_points: Annotated[float, Field(gt=0, le=100)]
+    seed: Annotated[int, Field(ge=0)]
+    normalizers: tuple[Literal["raw", "whisper_basic", "whisper_english"], ...]
+    hallucination_clips: Annotated[int, Field(ge=0, le=1000)]
+    slices: SliceParams
+    validation: ValidationParams
+    suites: SuiteParams
+    advice: AdviceParams
 
 
 class ConvertParams(_Section):

@@ -5,7 +5,7 @@ the same words is `text.normalize`'s decision. Intervals around these numbers ar
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -44,14 +44,35 @@ def score(utterance_id: str, reference: str, hypothesis: str) -> Score:
     Without a word in the reference every hypothesis word is an insertion; without one in the hypothesis every
     reference word is a deletion; without any on either side there is no error. Spaces are characters, as in jiwer.
     """
-    spoken, heard = normalize(reference), normalize(hypothesis)
-    return Score(
-        id=utterance_id,
-        reference=reference,
-        hypothesis=hypothesis,
-        words=_counts(jiwer.process_words(spoken, heard)),
-        characters=_counts(jiwer.process_characters(spoken, heard)),
-    )
+    words, characters = count_errors([normalize(reference)], [normalize(hypothesis)])
+    return Score(id=utterance_id, reference=reference, hypothesis=hypothesis, words=words, characters=characters)
+
+
+def count_errors(spoken: Sequence[str], heard: Sequence[str]) -> tuple[ErrorCounts, ErrorCounts]:
+    """Word and character errors pooled over texts, in pairs, that are compared as they stand."""
+    words = _counts(jiwer.process_words(list(spoken), list(heard)))
+    return words, _counts(jiwer.process_characters(list(spoken), list(heard)))
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Another notion than the project's own of what is the same text."""
+
+    name: str
+    version: str
+    normalize: Callable[[str], str]
+
+
+def kept_terms(term: str, reference: str, hypothesis: str) -> tuple[int, int]:
+    """How often `term` stands in the reference, and how often the hypothesis has all of its words there.
+
+    >>> kept_terms("blood sugar", "Blood sugar? My blood sugar!", "blood sugar my bled sugar")
+    (2, 1)
+    """
+    wanted, spoken = normalize(term).split(), normalize(reference).split()
+    starts = [n for n in range(len(spoken) - len(wanted) + 1) if wanted and spoken[n : n + len(wanted)] == wanted]
+    kept = kept_words(reference, hypothesis) if starts else frozenset[int]()
+    return len(starts), sum(kept.issuperset(range(n, n + len(wanted))) for n in starts)
 
 
 def pool(scores: Iterable[Score]) -> tuple[ErrorCounts, ErrorCounts]:

@@ -21,7 +21,8 @@ LAYERS: list[set[str]] = [
     {
         "splitting", "intake", "clips", "transcripts", "doubles", "winnowing", "voice_activity",
         "corrections", "layouts", "listings", "manifests", "tables", "saved_datasets", "raw_files", "label_studio",
-        "calibration", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
+        "calibration", "scoring", "slicing", "resampling", "significance", "matched_pairs", "glossaries",
+        "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
     {"devices", "checkpoint_files", "checkpoint_parts", "checkpoints", "ctc_heads"},
     {"recognizers", "correctors", "finetuning", "export"},

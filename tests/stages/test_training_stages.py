@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import tiny_models
 import torch
+import yaml
 from click.testing import CliRunner
 from safetensors.torch import load_file
 from shipped import write_params
@@ -15,38 +16,57 @@ from shipped import write_params
 from attune.dataset import UTTERANCES, encode_flac, write_corpus
 from attune.files import write_jsonl
 from attune.lineage import record_lineage
-from attune.records import Selection, Split, Utterance
+from attune.records import Gold, Selection, Split, Utterance
+from attune.report.results import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
 _TRAIN = (
     "prepared=prepared", "selected=selected", "finetuned=finetuned", "work=work", "live=live", "loss-plot=loss.csv",
     "wer-plot=wer.csv", "metrics=train.json", "timing=t.json",
 )  # fmt: skip
-_SIDES: tuple[Split, ...] = ("train", "train", "validation", "test", "test")
+_SIDES: tuple[Split, ...] = ("train", "train", "validation", "test", "test", "test")
+_UNWRITTEN = 5
+_EVALUATE = (
+    "prepared=prepared", "gold=gold", "finetuned=finetuned", "suites=suites", "glossary=glossary.txt", "evaluated=evaluated",
+    "results=results.json", "plot=plot.csv", "metrics=evaluate.json", "timing=t.json",
+)  # fmt: skip
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Five utterances of five speakers, all transcribed, and a random model."""
+    """Six utterances of six speakers, the last one not transcribed, and a random model."""
     monkeypatch.syspath_prepend(ROOT)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATTUNE_CACHE", str(tmp_path / "cache"))
-    write_params(Path("params.yaml"), train={"epochs": 1, "batch_size": 2, "precision": "float32"})
+    _params()
     tiny_models.make_whisper(Path("base"))
     utterances = [
-        Utterance(f"u{n}", f"digest{n}", f"{n}.wav", f"speaker {n}", "clean", side, 1.0, 20.0, "a fever")
+        Utterance(
+            f"u{n}", f"digest{n}", f"{n}.wav", f"speaker {n}", "clean", side, 1.0, 20.0, None if n == _UNWRITTEN else "a fever"
+        )
         for n, side in enumerate(_SIDES)
     ]
     Path("prepared").mkdir()
     flac = {u.id: encode_flac(tiny_models.speech(u.duration_s, seed)) for seed, u in enumerate(utterances)}
     write_corpus(Path("prepared"), utterances, flac, [])
+    golds = [
+        Gold(u.id, u.reference, "human", "reference") if u.reference else Gold(u.id, "a cough", "llm", "") for u in utterances
+    ]
+    write_jsonl(Path("gold/gold.jsonl"), golds)
+    Path("suites").mkdir()
+    Path("glossary.txt").write_text("fever\n")
     return tmp_path
+
+
+def _params(**changes: object) -> None:
+    small = {"bootstrap_samples": 200, "hallucination_clips": 2}
+    write_params(Path("params.yaml"), train={"epochs": 1, "batch_size": 2, "precision": "float32"}, evaluate={**small, **changes})
 
 
 def _select(*ids: str) -> None:
     write_jsonl(Path("selected/train.jsonl"), [Selection(i, "train", "error", "a fever", "human", 1.0) for i in ids])
     write_jsonl(Path("selected/validation.jsonl"), [Selection("u2", "validation", "validation", "a fever", "human", 1.0)])
-    record_lineage(Path("selected"), None, [Path("prepared") / UTTERANCES])
+    record_lineage(Path("selected"), None, [Path("prepared") / UTTERANCES, Path("gold") / "gold.jsonl"])
 
 
 def _run(stage: str, *options: str) -> str:
@@ -64,8 +84,7 @@ def _train() -> str:
 
 
 def _evaluate() -> str:
-    folders = ("prepared=prepared", "finetuned=finetuned", "evaluated=evaluated")
-    return _run("evaluate", *folders, "plot=plot.csv", "metrics=evaluate.json", "timing=t.json")
+    return _run("evaluate", *_EVALUATE)
 
 
 def _convert() -> str:
@@ -154,3 +173,50 @@ def test_where_there_is_no_error_to_learn_from_the_base_is_released(project: Pat
     assert scores["base_wer"] == scores["tuned_wer"]
     assert "ctranslate2 model of" in _convert()
     assert (project / "ct2/model.bin").is_file()
+
+
+def test_an_evaluation_leaves_everything_a_reader_needs(project: Path) -> None:
+    _select()
+    _train()
+    Path("suites/doses.yaml").write_text("kind: benchmark\nbaseline: null\nutterances: [3.wav, 0.wav]")
+    _evaluate()
+    found = read_results(project / "results.json")
+    assert (found.decoding.engine, found.decoding.compute_type, found.decoding.trained) == ("ctranslate2", "float32", False)
+    assert [each.name for each in found.normalizers] == ["attune", "raw", "whisper_basic", "whisper_english"]
+    assert [(each.sound, each.clips) for each in found.hallucinations] == [("silence", 2), ("noise", 2)]
+    assert found.glossary.said == 2
+    assert found.agreement_with_gold is not None
+    assert (found.agreement_with_gold.utterances, found.agreement_with_gold.with_gold) == (1, 1)
+    assert [json.loads(line)["id"] for line in Path("evaluated/agreement.jsonl").read_text().splitlines()] == ["u5"]
+    assert (found.suites[0].utterances, found.suites[0].missing) == (1, ("0.wav: is on the train side",))
+    assert found.verdict.failure_reason == "nothing was learnt, so there is no tuned model"
+    for model in ("base", "tuned"):
+        assert _read("t.json")[model]["real_time_factor"] > 0  # type: ignore[index]
+    before = {name: (project / name).read_bytes() for name in ("results.json", "evaluate.json", "evaluated/utterances.jsonl")}
+    _evaluate()
+    assert {name: (project / name).read_bytes() for name in before} == before
+
+
+def test_a_critical_suite_stops_the_stage_where_params_say_so_and_leaves_what_was_found(project: Path) -> None:
+    _select()
+    _train()
+    Path("suites/doses.yaml").write_text("kind: critical\nbaseline: {wer: 0.0, version: v1}\nutterances: [u3]")
+    assert "critical suite doses: WER rose" in _evaluate()
+    shipped = yaml.safe_load(Path("params.yaml").read_text())["evaluate"]["suites"]
+    _params(suites=shipped | {"fail_on_critical": True})
+    named = [part for option in _EVALUATE for part in (f"--{option.partition('=')[0]}", option.partition("=")[2])]
+    result = CliRunner().invoke(import_module("stages.evaluate").main, named)
+    assert result.exit_code == 2
+    assert "critical suites failed: doses; see results.json" in result.output
+    assert read_results(project / "results.json").suites[0].failed
+    assert Path("evaluated/utterances.jsonl").is_file()
+
+
+def test_gold_of_another_run_is_refused(project: Path) -> None:
+    _select()
+    _train()
+    write_jsonl(Path("gold/gold.jsonl"), [Gold("u0", "another", "llm", "")])
+    named = [part for option in _EVALUATE for part in (f"--{option.partition('=')[0]}", option.partition("=")[2])]
+    result = CliRunner().invoke(import_module("stages.evaluate").main, named)
+    assert result.exit_code == 2
+    assert "gold.jsonl is not what finetuned was made from" in result.output

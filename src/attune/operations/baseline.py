@@ -9,6 +9,7 @@ import numpy as np
 from attune.calibration import calibrate
 from attune.records import Hypothesis, Utterance
 from attune.scoring import pool, score
+from attune.slicing import band
 from attune.text import normalize, repeats
 
 COLUMNS = (
@@ -111,20 +112,11 @@ def _is_silent(utterance: Utterance) -> bool:
     return utterance.speech_share is not None and utterance.speech_share < _NO_SPEECH
 
 
-def _band(value: float | None, edges: Sequence[int], unit: str) -> tuple[int, str]:
-    if value is None:
-        return len(edges) + 1, "unknown"
-    place = sum(value >= edge for edge in edges)
-    if place == 0:
-        return 0, f"below {edges[0]} {unit}"
-    return place, f"{edges[place - 1]} {unit} and more" if place == len(edges) else f"{edges[place - 1]} to {edges[place]} {unit}"
-
-
 _SLICES: dict[str, Callable[[Utterance], tuple[int, str]]] = {
     "condition": lambda u: (0, u.condition),
     "split": lambda u: (0, u.split),
-    "snr": lambda u: _band(u.snr_db, _SNR_BANDS_DB, "dB"),
-    "duration": lambda u: _band(u.duration_s, _DURATION_BANDS_S, "s"),
+    "snr": lambda u: band(u.snr_db, _SNR_BANDS_DB, "dB"),
+    "duration": lambda u: band(u.duration_s, _DURATION_BANDS_S, "s"),
     "speaker": lambda u: (0, u.speaker),
 }
 """Slice → the place of its value among the others, and its name."""

@@ -19,6 +19,7 @@ from attune.correctors.second_opinion import SecondOpinion, Witness, baseline_al
 from attune.dataset import Sounds
 from attune.devices import choose_device
 from attune.errors import DataError, GoldError
+from attune.glossaries import read_glossary
 from attune.operations.hearing import open_on_engine
 from attune.params import CorrectorName, GoldParams, Params
 from attune.progress import track
@@ -194,18 +195,6 @@ def read_prompt(gold: GoldParams, language: str | None, glossary: Sequence[str])
     if not instructions:
         raise DataError(f"llm_gold.prompt {gold.prompt} is empty; take the one that ships with Attune and edit it")
     return Prompt(instructions, language, gold.domain, tuple(glossary), gold.doubtful_below)
-
-
-def read_glossary(path: Path) -> list[str]:
-    """The lines of a glossary but for comments and empty ones. Raises DataError."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"llm_gold.glossary {path} cannot be read as UTF-8 text ({error}); correct the path in params.yaml, or make "
-            "an empty file"
-        ) from error
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def costs(workshop: Workshop) -> dict[str, float | int | None]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from attune.checkpoint_files import files_digest
 from attune.checkpoints import Outline, load_checkpoint, outline
-from attune.dataset import Sounds
 from attune.devices import choose_device, choose_dtype, peak_memory_mb, reuse_freed_memory
 from attune.errors import ModelError
 from attune.export.conversion import convert, refusal
@@ -19,7 +18,7 @@ from attune.params import GREEDY, Engine, ModelParams, Params
 from attune.recognizers.ct2 import exported_family
 from attune.recognizers.protocol import Recognizer
 from attune.recognizers.registry import default_batch_s, is_exported, open_recognizer, recognizer_of
-from attune.recognizers.transcription import TranscriptionReport, transcribe_corpus
+from attune.recognizers.transcription import SoundSource, TranscriptionReport, transcribe_corpus
 from attune.records import Hypothesis, Utterance
 from attune.workcache import WorkCache, default_cache_folder, digest_of
 
@@ -27,20 +26,21 @@ from attune.workcache import WorkCache, default_cache_folder, digest_of
 def hear(
     name: str | Path,
     utterances: Sequence[Utterance],
-    sounds: Sounds,
+    sounds: SoundSource,
     params: Params,
     cache: WorkCache,
     *,
     nbest: int = 1,
     word_times: bool = False,
     engine: Engine | None = None,
+    choice: Choice | None = None,
 ) -> tuple[list[Hypothesis], TranscriptionReport]:
-    """What the model `name` (a hub name or a folder) hears, a hypothesis an utterance in the order given.
+    """What the model `name` (a hub name or a folder) hears, a hypothesis an utterance in the order given; by `choice`, if given.
 
     Raises ModelError where the model cannot be opened, EnvironmentFault where memory does not suffice.
     """
     model = params.model if engine is None else params.model.model_copy(update={"engine": engine})
-    choice = choose_way(str(name), model, Clips(utterances, sounds, nbest, word_times), cache)
+    choice = choice or choose_way(str(name), model, Clips(utterances, sounds, nbest, word_times), cache)
     recognizer = open_as(str(name), model, choice.way)
     heard, report = transcribe_corpus(recognizer, utterances, sounds, cache, choice.way.batch_s, nbest, word_times)
     return heard, replace(report, way=str(choice.way), why=choice.why, peak_memory_mb=peak_memory_mb(choose_device(model.device)))

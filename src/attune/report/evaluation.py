@@ -1,176 +1,124 @@
 """Base and tuned model side by side on the held-out test utterances, against human references only.
 
-Gives the numbers, their intervals and the rows that the stage writes; what it means in words is `summary`'s part.
-Rates are fractions, improvements are percentage points, and a positive improvement is a better tuned model.
+Puts the parts together: `slices` and `uncertainty` (numbers), `suites` and `verdict` (judgements), `advice` (words). What
+`results` says of units and signs holds for all of them.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from attune.errors import DataError
 from attune.params import EvaluateParams
-from attune.records import ErrorCounts, Score, Utterance
-from attune.scoring import pool, score
-from attune.significance import Interval, PairedDifference, bootstrap_interval, paired_difference
+from attune.records import Gold, Hypothesis, Score, Utterance
+from attune.report.advice import advise
+from attune.report.pairs import Pair, paired, row
+from attune.report.results import FORMAT, AgreementResult, Confusion, Decoding, NormalizedScores, Results, UtteranceResult
+from attune.report.slices import known, overall, slices
+from attune.report.suites import Suite, score_suites
+from attune.report.terms import agreement, agreement_rows, glossary, hallucinations
+from attune.report.uncertainty import uncertainty
+from attune.report.verdict import verdict
+from attune.scoring import Normalizer, confusions, count_errors, pool
+from attune.text import NORMALIZER
+
+_CONFUSIONS = 50
 
 
 @dataclass(frozen=True)
-class ModelResult:
-    """One model on one slice of the test: pooled counts, and the intervals of their rates."""
+class Material:
+    """What is judged beside the texts, and by what."""
 
-    words: ErrorCounts
-    characters: ErrorCounts
-    wer: Interval
-    cer: Interval
-    error_samples: int
-    """Utterances with at least one word wrong."""
-
-
-@dataclass(frozen=True)
-class SliceResult:
-    """Both models on one slice: `overall`, `clean` or `noisy`."""
-
-    condition: str
-    utterances: int
-    speakers: int
-    base: ModelResult
-    tuned: ModelResult
-    wer_improvement: PairedDifference
-    cer_improvement: PairedDifference
-
-    @property
-    def relative_improvement(self) -> float:
-        """Share of the base model's WER that is gone; NaN where the base made no error."""
-        return self.wer_improvement.point / self.base.words.rate if self.base.words.errors else float("nan")
-
-
-@dataclass(frozen=True)
-class SpeakerResult:
-    """Pooled word counts of both models on one speaker."""
-
-    speaker: str
-    utterances: int
-    base: ErrorCounts
-    tuned: ErrorCounts
-
-
-@dataclass(frozen=True)
-class UtteranceResult:
-    """One test utterance as a row to read: the texts as they were given, word errors after normalisation."""
-
-    id: str
-    speaker: str
-    condition: str
-    reference: str
-    base: str
-    tuned: str
-    base_errors: int
-    tuned_errors: int
-    words: int
+    utterances: Sequence[Utterance]
+    golds: Mapping[str, Gold]
+    """By utterance id."""
+    terms: Sequence[str]
+    suites: Sequence[Suite]
+    normalizers: Sequence[Normalizer]
+    decoding: Decoding
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Everything that the evaluate stage writes."""
 
-    slices: tuple[SliceResult, ...]
-    """Overall first, then the conditions that the test has."""
-    speakers: tuple[SpeakerResult, ...]
+    results: Results
     utterances: tuple[UtteranceResult, ...]
-    params: EvaluateParams
+    agreement: tuple[AgreementResult, ...]
 
 
 def evaluate(
-    utterances: Sequence[Utterance], base: Mapping[str, str], tuned: Mapping[str, str], params: EvaluateParams
+    material: Material,
+    base: Mapping[str, Hypothesis],
+    tuned: Mapping[str, Hypothesis],
+    played: Sequence[tuple[str, str, str]],
+    params: EvaluateParams,
 ) -> Evaluation:
-    """Scores both models' texts, by utterance id, on the test utterances that have a reference.
+    """Scores what both models heard, by utterance id, and what they wrote of sounds without speech (sound, base, tuned).
 
-    Raises DataError where there is no such utterance, or where a model has no text for one.
+    Raises DataError where no test utterance has a reference with words, or where a model has no text for one; ParamsError for
+    a slice column that no manifest has.
     """
-    tested = [u for u in utterances if u.split == "test"]
-    pairs = [_pair(u, u.reference, base, tuned) for u in tested if u.reference is not None]
+    utterances = material.utterances
+    pairs = paired(utterances, base, tuned)
+    _require_words(utterances, pairs)
+    whole, parts, sure = overall(pairs, params), slices(pairs, params), uncertainty(pairs, params)
+    scored = score_suites(material.suites, pairs, utterances, params)
+    judged = verdict(whole, parts, sure, scored, pairs, params, trained=material.decoding.trained)
+    beside_gold = agreement_rows(utterances, material.golds, base, tuned)
+    results = Results(
+        format=FORMAT,
+        verdict=judged,
+        overall=whole,
+        slices=parts,
+        uncertainty=sure,
+        normalizers=tuple(_normalized(pairs, material.normalizers)),
+        glossary=glossary(material.terms, pairs),
+        hallucinations=hallucinations(played),
+        agreement_with_gold=agreement(utterances, beside_gold),
+        suites=scored,
+        advice=advise(whole, parts, sure, judged, pairs, _corrected_hours(material), params.advice),
+        confusions=_confusions(pairs),
+        decoding=material.decoding,
+        confidence=params.confidence,
+        normalizer=NORMALIZER,
+    )
+    return Evaluation(results, tuple(row(pair) for pair in pairs), beside_gold)
+
+
+def _require_words(utterances: Sequence[Utterance], pairs: Sequence[Pair]) -> None:
     if not any(pair.base.words.reference_length for pair in pairs):
         raise DataError(
-            f"none of the {len(tested)} test utterances has a reference with words in it, so nothing can be measured; write what "
-            "is said in recordings of the test speakers beside them (x.wav and x.txt) in the raw folder, or name transcribed "
-            "speakers in split_clean_noisy.test_speakers in params.yaml, then run: dvc repro"
+            f"none of the {sum(u.split == 'test' for u in utterances)} test utterances has a reference with words in it, so "
+            "nothing can be measured; write what is said in recordings of the test speakers beside them (x.wav and x.txt) in the "
+            "raw folder, or name transcribed speakers in split_clean_noisy.test_speakers in params.yaml, then run: dvc repro"
         )
-    slices = {"overall": pairs} | {c: [p for p in pairs if p.utterance.condition == c] for c in ("clean", "noisy")}
-    return Evaluation(
-        slices=tuple(_slice(name, members, params) for name, members in slices.items() if members),
-        speakers=tuple(_speaker(name, pairs) for name in sorted({pair.utterance.speaker for pair in pairs})),
-        utterances=tuple(_row(pair) for pair in pairs),
-        params=params,
-    )
 
 
-@dataclass(frozen=True)
-class _Pair:
-    utterance: Utterance
-    base: Score
-    tuned: Score
+def _normalized(pairs: Sequence[Pair], normalizers: Sequence[Normalizer]) -> list[NormalizedScores]:
+    base, tuned = pool(pair.base for pair in pairs), pool(pair.tuned for pair in pairs)
+    rates = (known(counts.rate) for counts in (*base, *tuned))
+    own = NormalizedScores("attune", NORMALIZER, True, *rates)
+    return [own, *(_by(pairs, normalizer) for normalizer in normalizers)]
 
 
-def _pair(utterance: Utterance, reference: str, base: Mapping[str, str], tuned: Mapping[str, str]) -> _Pair:
-    for name, texts in (("base", base), ("tuned", tuned)):
-        if utterance.id not in texts:
-            raise DataError(
-                f"the {name} model has no text for test utterance {utterance.id} ({utterance.source}), so the two cannot be "
-                "compared; transcribe the test again with: dvc repro --force evaluate"
-            )
-    scores = (score(utterance.id, reference, texts[utterance.id]) for texts in (base, tuned))
-    return _Pair(utterance, *scores)
+def _by(pairs: Sequence[Pair], normalizer: Normalizer) -> NormalizedScores:
+    references = [normalizer.normalize(pair.base.reference) for pair in pairs]
+    heard = [[normalizer.normalize(s.hypothesis) for s in scores] for scores in _both(pairs)]
+    rates = (known(counts.rate) for texts in heard for counts in count_errors(references, texts))
+    return NormalizedScores(normalizer.name, normalizer.version, False, *rates)
 
 
-def _row(pair: _Pair) -> UtteranceResult:
-    return UtteranceResult(
-        id=pair.utterance.id,
-        speaker=pair.utterance.speaker,
-        condition=pair.utterance.condition,
-        reference=pair.base.reference,
-        base=pair.base.hypothesis,
-        tuned=pair.tuned.hypothesis,
-        base_errors=pair.base.words.errors,
-        tuned_errors=pair.tuned.words.errors,
-        words=pair.base.words.reference_length,
-    )
+def _both(pairs: Sequence[Pair]) -> tuple[list[Score], list[Score]]:
+    return [pair.base for pair in pairs], [pair.tuned for pair in pairs]
 
 
-def _slice(condition: str, pairs: Sequence[_Pair], params: EvaluateParams) -> SliceResult:
-    base, tuned = [pair.base for pair in pairs], [pair.tuned for pair in pairs]
-    return SliceResult(
-        condition=condition,
-        utterances=len(pairs),
-        speakers=len({pair.utterance.speaker for pair in pairs}),
-        base=_model(base, params),
-        tuned=_model(tuned, params),
-        wer_improvement=_difference([s.words for s in base], [s.words for s in tuned], params),
-        cer_improvement=_difference([s.characters for s in base], [s.characters for s in tuned], params),
-    )
+def _corrected_hours(material: Material) -> float:
+    trainable = (u for u in material.utterances if u.split == "train")
+    return sum(u.duration_s for u in trainable if (gold := material.golds.get(u.id)) and gold.text is not None) / 3600
 
 
-def _model(scores: Sequence[Score], params: EvaluateParams) -> ModelResult:
-    words, characters = pool(scores)
-    return ModelResult(
-        words=words,
-        characters=characters,
-        wer=_interval([s.words for s in scores], params),
-        cer=_interval([s.characters for s in scores], params),
-        error_samples=sum(s.words.errors > 0 for s in scores),
-    )
-
-
-def _interval(counts: Sequence[ErrorCounts], params: EvaluateParams) -> Interval:
-    errors, lengths = [c.errors for c in counts], [c.reference_length for c in counts]
-    return bootstrap_interval(errors, lengths, params.bootstrap_samples, params.confidence, params.seed)
-
-
-def _difference(base: Sequence[ErrorCounts], tuned: Sequence[ErrorCounts], params: EvaluateParams) -> PairedDifference:
-    base_errors, tuned_errors = [c.errors for c in base], [c.errors for c in tuned]
-    lengths = [c.reference_length for c in base]
-    return paired_difference(base_errors, tuned_errors, lengths, params.bootstrap_samples, params.confidence, params.seed)
-
-
-def _speaker(name: str, pairs: Sequence[_Pair]) -> SpeakerResult:
-    own = [pair for pair in pairs if pair.utterance.speaker == name]
-    return SpeakerResult(name, len(own), pool(pair.base for pair in own)[0], pool(pair.tuned for pair in own)[0])
+def _confusions(pairs: Sequence[Pair]) -> tuple[Confusion, ...]:
+    before, after = (Counter({(c.reference, c.hypothesis): c.count for c in confusions(scores)}) for scores in _both(pairs))
+    ordered = sorted({*before, *after}, key=lambda pair: (-after[pair], -before[pair], pair))
+    return tuple(Confusion(*pair, before[pair], after[pair]) for pair in ordered[:_CONFUSIONS])

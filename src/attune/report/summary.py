@@ -41,6 +41,8 @@ class RunFacts:
     slices: Mapping[str, SliceFacts]
     """By condition, with `overall` among them."""
     confidence: float
+    unit: str
+    """What the intervals are about: speakers or utterances."""
     trained: bool
     """False where the base model had no errors to learn from and is released as it is."""
     method: str | None
@@ -76,6 +78,7 @@ def facts_of(
     return RunFacts(
         slices=slices,
         confidence=confidence,
+        unit=str(evaluate.get("unit", "utterances")),
         trained=trained,
         method=train.get("method"),
         error_utterances=train.get("error_utterances"),
@@ -125,6 +128,8 @@ def _scores(model: str, wer: float, cer: float, error_samples: int, utterances: 
 
 def _improvement(part: SliceFacts, confidence: float) -> str:
     interval = f"{confidence:.0%} interval {part.improvement_low:.2f} to {part.improvement_high:.2f}"
+    if math.isnan(part.improvement_low):
+        interval = "no interval, as too little was tested"
     return f"{part.improvement_points:.2f} percentage points of WER ({interval})"
 
 
@@ -135,16 +140,19 @@ def _verdict(part: SliceFacts) -> str:
         return "Worse, beyond chance: the whole interval lies below zero."
     if part.improvement_low == part.improvement_high == 0:
         return "No difference: both make the same number of errors in every recording."
+    if math.isnan(part.improvement_low):
+        return "Not certain: one recording tells nothing of others."
     return "Not certain: the interval includes zero, so this may be chance. More test recordings would tell."
 
 
 def _trust(facts: RunFacts) -> str:
     overall = facts.slices["overall"]
     tested = f"{_count(overall.speakers, 'speaker')} and {_count(overall.utterances, 'utterance')} were tested"
-    text = (
-        f"How far to trust this: {tested}, none of them heard in fine-tuning. The intervals tell what other sentences of these "
-        "speakers would give, not what other speakers would."
-    )
+    about = {
+        "speakers": "The intervals tell what other speakers like these would give.",
+        "utterances": "The intervals tell what other sentences of these speakers would give, not what other speakers would.",
+    }[facts.unit]
+    text = f"How far to trust this: {tested}, none of them heard in fine-tuning. {about}"
     if overall.speakers < _FEW_SPEAKERS:
         text += " So few speakers cannot tell how the model does on people in general: transcribe and hold out more of them."
     return _wrap(text)

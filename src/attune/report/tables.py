@@ -1,95 +1,119 @@
-"""What the evaluate stage writes of an `Evaluation`: the headline for comparing, every score, and rows for plots.
+"""What the evaluate stage writes of `Results` besides the whole: the headline for comparing, flat scores, rows of tables.
 
 Rates are fractions, improvements percentage points.
 """
 
-from attune.report.evaluation import Evaluation, ModelResult, SliceResult
-from attune.significance import PairedDifference
-from attune.text import NORMALIZER
+from pathlib import Path
+from typing import Any
+
+from attune.files import write_csv, write_json, write_jsonl
+from attune.report.evaluation import Evaluation
+from attune.report.results import ModelScores, Results, SliceScores
 
 SCORES = "scores.json"
-"""Where in the evaluation folder every score stands."""
-_POINTS = 100
+"""Where in the evaluation folder the scores stand that `attune summary` reads."""
+UTTERANCE_ROWS, AGREEMENT_ROWS = "utterances.jsonl", "agreement.jsonl"
+"""Where in it `UtteranceResult` and `AgreementResult` stand."""
+SLICE_COLUMNS = (
+    "dimension", "value", "utterances", "speakers", "words", "hours", "unit", "base_wer", "base_wer_low", "base_wer_high",
+    "tuned_wer", "tuned_wer_low", "tuned_wer_high", "base_cer", "tuned_cer", "improvement_points", "improvement_low",
+    "improvement_high", "probability_better",
+)  # fmt: skip
 
 
-def headline(evaluation: Evaluation) -> dict[str, float]:
+def write_folder(folder: Path, found: Evaluation) -> None:
+    """Fills the evaluation folder: every test utterance, agreement apart, slices, and the scores of the summary."""
+    write_json(folder / SCORES, scores(found.results))
+    write_jsonl(folder / UTTERANCE_ROWS, found.utterances)
+    write_jsonl(folder / AGREEMENT_ROWS, found.agreement)
+    write_csv(folder / "slices.csv", SLICE_COLUMNS, slice_rows(found.results))
+
+
+def headline(results: Results) -> dict[str, Any]:
     """The contents of `metrics/evaluate.json`: the few figures that `dvc metrics` and `dvc exp show` set side by side."""
-    whole = evaluation.slices[0]
-    by_condition = {
-        f"{part.condition}_{name}_wer": model.words.rate
-        for part in evaluation.slices[1:]
-        for name, model in (("base", part.base), ("tuned", part.tuned))
-    }
+    whole, sure = results.overall, results.uncertainty
+    decided = sure.speakers if sure.unit == "speakers" else sure.utterances
+    clips = sum(each.clips for each in results.hallucinations)
+    invented = sum(each.tuned_share * each.clips for each in results.hallucinations)
     return {
-        "base_wer": whole.base.words.rate,
-        "tuned_wer": whole.tuned.words.rate,
-        **_difference_metrics("", whole.wer_improvement),
-        "base_cer": whole.base.characters.rate,
-        "tuned_cer": whole.tuned.characters.rate,
-        **by_condition,
+        "base_wer": whole.base.wer,
+        "tuned_wer": whole.tuned.wer,
+        **_difference("", whole),
+        "probability_better": whole.wer_improvement.probability_better,
+        "p_value": decided.p_value,
+        "mapsswe_p_value": sure.mapsswe.p_value,
+        "minimum_detectable_points": sure.minimum_detectable_points,
+        "base_cer": whole.base.cer,
+        "tuned_cer": whole.tuned.cer,
+        **{f"{part.value}_{name}_wer": model.wer for part in _conditions(results) for name, model in _models(part)},
+        "glossary_recall": results.glossary.tuned_recall,
+        "hallucination_share": invented / clips if clips else None,
+        "passed": int(results.verdict.passed),
+        "failed_samples": len(results.verdict.failed_samples),
+        **({"suites": {suite.name: suite.wer for suite in results.suites}} if results.suites else {}),
     }
 
 
-def metrics(evaluation: Evaluation) -> dict[str, str | float | dict[str, float]]:
-    """Every score: one flat dict a slice, and what the numbers were made with."""
-    per_slice = {part.condition: _slice_metrics(part) for part in evaluation.slices}
-    return {**per_slice, "confidence": evaluation.params.confidence, "normalizer": NORMALIZER}
+def scores(results: Results) -> dict[str, Any]:
+    """One flat dict for the whole and each condition, and what the numbers were made with."""
+    parts = {"overall": results.overall, **{part.value: part for part in _conditions(results)}}
+    flat = {name: _flat(part) for name, part in parts.items()}
+    return {**flat, "unit": results.uncertainty.unit, "confidence": results.confidence, "normalizer": results.normalizer}
 
 
-def plot_rows(evaluation: Evaluation) -> list[dict[str, str | float]]:
-    """Rows of a plot of WER with its interval: one a slice and model."""
+def plot_rows(results: Results) -> list[dict[str, Any]]:
+    """Rows of a plot of WER with its interval: one a condition and model."""
+    named = [("overall", results.overall), *((part.value, part) for part in _conditions(results))]
     return [
-        {
-            "result": f"{part.condition}: {name}",
-            "wer": model.words.rate,
-            "wer_low": model.wer.low,
-            "wer_high": model.wer.high,
-        }
-        for part in evaluation.slices
-        for name, model in (("base", part.base), ("tuned", part.tuned))
+        {"result": f"{label}: {name}", "wer": model.wer, "wer_low": model.wer_low, "wer_high": model.wer_high}
+        for label, part in named
+        for name, model in _models(part)
     ]
 
 
-def speaker_rows(evaluation: Evaluation) -> list[dict[str, str | float]]:
-    """Rows of a table of WER by speaker, in alphabetical order."""
+def slice_rows(results: Results) -> list[dict[str, Any]]:
+    """Rows of a table of everything by slice; columns are SLICE_COLUMNS."""
     return [
-        {"speaker": each.speaker, "utterances": each.utterances, "base_wer": each.base.rate, "tuned_wer": each.tuned.rate}
-        for each in evaluation.speakers
+        {"dimension": part.dimension, "value": part.value, "hours": part.hours, "unit": part.unit, **_flat(part)}
+        for part in (results.overall, *results.slices)
     ]
 
 
-def _slice_metrics(part: SliceResult) -> dict[str, float]:
+def sentence(results: Results) -> str:
+    """One line for people, at the end of the stage."""
+    whole = results.overall
+    base, tuned = whole.base.wer or 0.0, whole.tuned.wer or 0.0
+    return (
+        f"{whole.utterances} utterances of {whole.speakers} held-out speakers; WER {base:.2%} -> {tuned:.2%}. "
+        f"{results.verdict.sentence}"
+    )
+
+
+def _conditions(results: Results) -> list[SliceScores]:
+    return [part for part in results.slices if part.dimension == "condition"]
+
+
+def _models(part: SliceScores) -> tuple[tuple[str, ModelScores], ...]:
+    return ("base", part.base), ("tuned", part.tuned)
+
+
+def _flat(part: SliceScores) -> dict[str, Any]:
     return {
         "utterances": part.utterances,
         "speakers": part.speakers,
-        "words": part.base.words.reference_length,
-        **_difference_metrics("", part.wer_improvement),
+        "words": part.words,
+        **_difference("", part),
         "probability_better": part.wer_improvement.probability_better,
         "relative_improvement": part.relative_improvement,
-        **_difference_metrics("cer_", part.cer_improvement),
-        **_model_metrics("base", part.base),
-        **_model_metrics("tuned", part.tuned),
+        **_difference("cer_", part),
+        **{f"{name}_{key}": value for name, model in _models(part) for key, value in vars(model).items()},
     }
 
 
-def _difference_metrics(prefix: str, difference: PairedDifference) -> dict[str, float]:
+def _difference(prefix: str, part: SliceScores) -> dict[str, float | None]:
+    found = part.cer_improvement if prefix else part.wer_improvement
     return {
-        f"{prefix}improvement_points": difference.point * _POINTS,
-        f"{prefix}improvement_low": difference.low * _POINTS,
-        f"{prefix}improvement_high": difference.high * _POINTS,
-    }
-
-
-def _model_metrics(name: str, model: ModelResult) -> dict[str, float]:
-    return {
-        f"{name}_wer": model.words.rate,
-        f"{name}_wer_low": model.wer.low,
-        f"{name}_wer_high": model.wer.high,
-        f"{name}_cer": model.characters.rate,
-        f"{name}_cer_low": model.cer.low,
-        f"{name}_cer_high": model.cer.high,
-        f"{name}_error_samples": model.error_samples,
-        f"{name}_substitutions": model.words.substitutions,
-        f"{name}_deletions": model.words.deletions,
-        f"{name}_insertions": model.words.insertions,
+        f"{prefix}improvement_points": found.points,
+        f"{prefix}improvement_low": found.low,
+        f"{prefix}improvement_high": found.high,
     }
