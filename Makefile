@@ -16,7 +16,7 @@ run: $(READY)
 	attune summary
 
 test: $(READY) lint
-	pytest
+	OMP_WAIT_POLICY=PASSIVE pytest --numprocesses auto --dist loadfile
 
 lint: $(READY)
 	ruff check .

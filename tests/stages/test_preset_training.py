@@ -43,7 +43,7 @@ def corpus() -> None:
 def train(finetuned: str) -> str:
     from stages.train import main
 
-    folders = ["--prepared", "prepared", "--selected", "selected", "--finetuned", finetuned, "--work", "work"]
+    folders = ["--prepared", "prepared", "--selected", "selected", "--finetuned", finetuned, "--work", "work", "--live", "live"]
     files = ["--loss-plot", "loss.csv", "--wer-plot", "wer.csv", "--metrics", "train.json", "--timing", "t.json"]
     result = CliRunner().invoke(main, [*folders, *files])
     assert result.exit_code == 0, result.output

@@ -150,7 +150,7 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path, live: Watched |
     """Trains, from the last checkpoint in `home` if there is one, and measures before and after."""
     validated, forgetting = bool(trainer.lesson.validation), trainer.lesson.forgetting
     if validated:
-        trainer.add_callback(StopWithoutGain(params.patience))
+        trainer.add_callback(StopWithoutGain(params.patience, forgetting.judged))
     begin_s = time.monotonic()
     before = trainer.validation_wer() if validated else None
     forgetting.before = forgetting.wer(trainer.wer_of)

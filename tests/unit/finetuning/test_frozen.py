@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from test_training import LORA, VARIED, params
 
 from attune.checkpoints import Checkpoint, load_checkpoint
-from attune.finetuning import frozen, methods, trainer, training
+from attune.finetuning import frozen, lessons, methods, training
 from attune.finetuning.families import Example, family_of
 from attune.finetuning.trainer import WerTrainer
 from attune.finetuning.training import finetune
@@ -207,7 +207,7 @@ def test_without_room_on_disk_memory_serves_and_the_result_is_the_same(
     assert len(calls) == 2 * before == 2 * len(EXAMPLES)
     assert "6 of 6 clips are not kept on disk" in caplog.text
     assert not states_in(tmp_path / "another" / "states")
-    monkeypatch.setattr(trainer, "_FEATURE_BYTES", 0)
+    monkeypatch.setattr(lessons, "_FEATURE_BYTES", 0)
     assert _train("whisper", tmp_path, "none", _settings("whisper", cache_gb=0.0001)).losses == roomy.losses
     assert len(states_in(cache)) == len(EXAMPLES)
 

@@ -18,7 +18,7 @@ from attune.finetuning.training import finetune
 def test_stops_after_so_many_evaluations_without_a_better_one(wers: list[float], stops: bool) -> None:
     state = SimpleNamespace(log_history=[{"loss": 1.0}, *({"eval_wer": wer} for wer in wers)])
     control = SimpleNamespace(should_training_stop=False, should_save=True)
-    StopWithoutGain(2).on_evaluate(None, state, control)
+    StopWithoutGain(2, lambda measured: measured).on_evaluate(None, state, control)
     assert control.should_training_stop is stops
     assert control.should_save is not stops
 
