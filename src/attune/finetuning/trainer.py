@@ -76,9 +76,10 @@ class WerTrainer(GuardedTrainer):
         features: Features,
         learnable: Sequence[Example],
         validation: Sequence[Example],
-        forgetting: Forgetting,
+        forgetting: Forgetting | None = None,
     ) -> None:
-        self.learnable, self.validation, self.forgetting = learnable, validation, forgetting
+        self.learnable, self.validation = learnable, validation
+        self.forgetting = forgetting or Forgetting((), None)
         self._family, self._features, self._params = family, features, params
         super().__init__(
             model,
