@@ -9,6 +9,7 @@ from attune.checkpoints import TRAINING_RECORD
 from attune.dataset import UTTERANCES, Sounds, read_utterances
 from attune.files import whole_folder, write_json
 from attune.lineage import check_lineage
+from attune.operations.exported_card import write_exported_card
 from attune.operations.release import release
 from attune.params import load_params
 from attune.workcache import WorkCache
@@ -29,6 +30,7 @@ def main(prepared: Path, finetuned: Path, evaluated: Path, ct2: Path, metrics: P
     check_lineage(evaluated, [prepared / UTTERANCES, finetuned / TRAINING_RECORD])
     with whole_folder(ct2) as folder:
         released = release(finetuned, read_utterances(prepared), Sounds(prepared), params, WorkCache(), folder)
+        write_exported_card(finetuned, folder, released.sentence())
     write_json(metrics, released.metrics())
     report = released.exported_report
     write_json(timing, {**asdict(report), "real_time_factor": report.real_time_factor})

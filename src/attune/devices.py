@@ -4,6 +4,7 @@ import ctypes
 import os
 import resource
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,46 @@ def free_memory_mb(device: str) -> float | None:
         return round(int(told.split("MemAvailable:")[1].split()[0]) * 1024 / 1e6, 1)
     except (OSError, IndexError):
         return None
+
+
+def memory_growths_mb(works: Iterable[Callable[[], None]], device: str) -> list[float] | None:
+    """The most that each of `works` takes on top of what is taken before the first, in megabytes; on a GPU, of the GPU's.
+
+    None where the system does not tell.
+    """
+    if device == "cuda":
+        allocated = _on_gpu_mb()
+        return [_peak_on_gpu_mb(work) - allocated for work in works]
+    try:
+        before = _resident_mb("VmRSS")
+        return [_resident_peak_mb(work) - before for work in works]
+    except OSError:
+        return None
+
+
+def _on_gpu_mb() -> float:
+    import torch
+
+    return torch.cuda.memory_allocated() / 1e6
+
+
+def _peak_on_gpu_mb(work: Callable[[], None]) -> float:
+    import torch
+
+    torch.cuda.reset_peak_memory_stats()
+    work()
+    return torch.cuda.max_memory_allocated() / 1e6
+
+
+def _resident_peak_mb(work: Callable[[], None]) -> float:
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forgets the peak so far, see proc(5)
+    work()
+    return _resident_mb("VmHWM")
+
+
+def _resident_mb(what: str) -> float:
+    told = Path("/proc/self/status").read_text(encoding="utf-8").split(f"{what}:")[1]
+    return int(told.split()[0]) * 1024 / 1e6
 
 
 def is_memory(error: BaseException) -> bool:

@@ -114,6 +114,10 @@ def test_errors_are_learnt_from_and_the_test_side_is_scored(project: Path) -> No
     assert Path("plot.csv").read_text().startswith("result,wer,wer_low,wer_high\noverall: base,")
     wer = sum(row["base_errors"] for row in rows) / sum(row["words"] for row in rows)
     assert _read("evaluate.json")["base_wer"] == pytest.approx(wer)
+    _convert()
+    card = (project / "ct2/README.md").read_text()
+    assert card.startswith("---\nlibrary_name: ctranslate2\nlicense: unknown\n")
+    assert "\n# base tuned by lora\n\nExported: ctranslate2 model of " in card
 
 
 def test_two_processes_that_the_stage_starts_write_what_one_would(project: Path) -> None:
@@ -173,6 +177,7 @@ def test_where_there_is_no_error_to_learn_from_the_base_is_released(project: Pat
     assert scores["base_wer"] == scores["tuned_wer"]
     assert "ctranslate2 model of" in _convert()
     assert (project / "ct2/model.bin").is_file()
+    assert not (project / "ct2/README.md").exists()
 
 
 def test_an_evaluation_leaves_everything_a_reader_needs(project: Path) -> None:

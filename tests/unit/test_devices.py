@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from attune.devices import memory_growths_mb
 
 _GROWS = """
 import resource, numpy
@@ -27,3 +30,13 @@ def test_blocks_that_were_freed_cost_no_page_faults_again() -> None:
     }
     assert faults[True] < 2000
     assert faults[True] <= faults[False]
+
+
+def test_the_growth_of_memory_is_that_of_the_work() -> None:
+    grown = memory_growths_mb(
+        [lambda: np.ones(40_000_000, np.uint8).fill(2), lambda: np.ones(80_000_000, np.uint8).fill(2)], "cpu"
+    )
+    if grown is None:
+        pytest.skip("this system does not tell")
+    assert 30 < grown[0] < 70
+    assert 70 < grown[1] < 110

@@ -5,16 +5,17 @@ follows after some steps, see `estimating`.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import send_to_device
 
-from attune.devices import free_memory_mb
+from attune.devices import free_memory_mb, memory_growths_mb
 from attune.errors import EnvironmentFault
 from attune.finetuning.lessons import Lesson
 from attune.finetuning.trainer import precision_of
@@ -34,15 +35,15 @@ class Needs:
     """Megabytes."""
 
     weights_mb: float
-    learning_mb: float
-    """Gradients and optimizer states of what learns."""
-    activations_mb: float
+    optimizer_mb: float
+    step_mb: float | None
+    """What a step takes on top: activations, gradients and what is only needed for a moment. None where it cannot be told."""
     checkpoint_mb: float
     result_mb: float
 
     @property
-    def memory_mb(self) -> float:
-        return self.weights_mb + self.learning_mb + self.activations_mb
+    def memory_mb(self) -> float | None:
+        return None if self.step_mb is None else self.weights_mb + self.optimizer_mb + self.step_mb
 
     @property
     def checkpoints_mb(self) -> float:
@@ -50,58 +51,64 @@ class Needs:
 
 
 def foresee(model: Any, lesson: Lesson, params: TrainParams, device: str) -> Needs:
-    """Of a step with `params.batch_size` of the longest utterances. The model, on its device already, stays as it is."""
-    family = lesson.family
+    """Of steps with `params.batch_size` of the longest utterances, from two smaller ones that are tried.
+
+    The model, on its device already, stays as it is.
+    """
     longest = lesson.features.of(max(lesson.learnable, key=lambda e: (e.duration_s, e.id)))
-    labels = max((family.labels(e.text) for e in lesson.learnable), key=len)
-    precision = precision_of(params, device)
-    one, two = (activations_mb(model, family.collate([(longest, labels)] * count), precision) for count in (1, 2))
-    kept = two + (params.batch_size - 2) * (two - one)  # some blocks, such as weights cast to bfloat16, are kept once
+    labels = max((lesson.family.labels(e.text) for e in lesson.learnable), key=len)
+    batches = [lesson.family.collate([(longest, labels)] * count) for count in (1, 2)]
     weights, learning = _megabytes(model.parameters()), _megabytes(p for p in model.parameters() if p.requires_grad)
     saved = weights if params.method == "full" else learning
     return Needs(
         weights_mb=weights,
-        learning_mb=(1 + _ADAM_COPIES) * learning,
-        activations_mb=kept / 2 if params.gradient_checkpointing else kept,
+        optimizer_mb=_ADAM_COPIES * learning,
+        step_mb=_step_mb(model, batches, params, device),
         checkpoint_mb=saved + _ADAM_COPIES * learning + _BESIDES_MB,
         result_mb=saved + _BESIDES_MB,
     )
 
 
-def activations_mb(model: Any, batch: Mapping[str, torch.Tensor], precision: str) -> float:
-    """What a forward pass keeps for the backward one, counted as torch puts it aside: each block of memory once, no weights."""
-    known = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
-    kept = dict[int, int]()
+def _step_mb(model: Any, batches: Sequence[Mapping[str, torch.Tensor]], params: TrainParams, device: str) -> float | None:
+    """Each more takes as much as the second did on top of the first."""
+    dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision_of(params, device))
 
-    def count(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    device = next(model.parameters()).device
-    dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
-    with _untouched(model), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+    def step(batch: Mapping[str, torch.Tensor]) -> None:
+        with torch.autocast(device, dtype=dtype, enabled=dtype is not None):
             loss = model(**send_to_device(dict(batch), device)).loss
-        total = sum(kept.values())  # while the graph lives, so that no block is counted for another
-    del loss
-    return total / 1e6
+        loss.backward()
+        model.zero_grad()
+
+    tried = batches[: params.batch_size]
+    with _untouched(model):
+        grown = memory_growths_mb([partial(step, batch) for batch in tried], device)
+    if grown is None:
+        return None
+    more = max(grown[-1] - grown[0], 0.0)
+    whole = grown[0] + (params.batch_size - 1) * more
+    return whole / 2 if params.gradient_checkpointing else whole
 
 
 def tell(need: Needs, batch_size: int, home: Path, result: Path, device: str) -> None:
     """Writes it in a sentence. Raises EnvironmentFault where a disk has too little room for checkpoints in `home` or `result`."""
     _require_disk(need, home, result)
-    free_mb = free_memory_mb(device)
-    room = "" if free_mb is None else f" of {_size(free_mb)} free"
-    short = free_mb is not None and need.memory_mb > free_mb
     write(
-        f"Training takes about {_size(need.memory_mb)} of memory{room} (weights {_size(need.weights_mb)}, gradients and "
-        f"optimizer {_size(need.learning_mb)}, activations of {batch_size} utterances {_size(need.activations_mb)}) and up to "
-        f"{_size(need.checkpoints_mb + need.result_mb)} of disk of {_size(_free_mb(home))} free"
-        + ("; where memory runs out, batches are halved\n" if short else "\n"),
+        f"{_memory(need, batch_size, device)}, and up to {_size(need.checkpoints_mb + need.result_mb)} of disk "
+        f"of {_size(_free_mb(home))} free\n",
         err=True,
     )
+
+
+def _memory(need: Needs, batch_size: int, device: str) -> str:
+    if need.memory_mb is None or need.step_mb is None:
+        return "Training takes memory that cannot be told here"
+    free_mb = free_memory_mb(device)
+    room = "" if free_mb is None else f" of {_size(free_mb)} free"
+    short = " (where it runs out, batches are halved)" if free_mb is not None and need.memory_mb > free_mb else ""
+    parts = (
+        f"weights {_size(need.weights_mb)}, optimizer {_size(need.optimizer_mb)}, {batch_size} utterances {_size(need.step_mb)}"
+    )
+    return f"Training takes about {_size(need.memory_mb)} of memory{room}{short}: {parts}"
 
 
 def _require_disk(need: Needs, home: Path, result: Path) -> None:
@@ -120,15 +127,20 @@ def _require_disk(need: Needs, home: Path, result: Path) -> None:
 
 @contextmanager
 def _untouched(model: Any) -> Iterator[None]:
-    """Random states and the model's mode stay as they were: training must not depend on having been measured."""
-    was_training = model.training
+    """Random states, running means, gradients and the model's mode stay as they were: training must not depend on a trial.
+
+    In training's own mode, as dropout takes much of the memory.
+    """
+    was_training, buffers = model.training, {name: buffer.clone() for name, buffer in model.named_buffers()}
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
-        model.eval()
+        model.train()
         try:
             yield
         finally:
             model.train(was_training)
+            for name, buffer in model.named_buffers():
+                buffer.copy_(buffers[name])
 
 
 def _megabytes(parameters: Any) -> float:
