@@ -1,4 +1,4 @@
-"""A language model that corrects well most of the time, and hallucinates in fourteen named ways the rest of it.
+"""A language model that corrects well most of the time, and hallucinates in named ways the rest of it: ten, or fourteen.
 
 It knows the truth, so a good correction can be told from a bad one. It does not use it beyond what a reader could guess who does
 not hear: it mends words that sound like the truth by eSpeak's phonemes (not the guards' own measure), or that the recogniser
@@ -75,13 +75,13 @@ class Asked:
 
 
 class Adversary:
-    """A corrector that hallucinates on `share` of the requests."""
+    """A corrector that hallucinates on `share` of the requests, in the ways called `kinds`."""
 
     name, model, digest = "adversary", "adversary", "adversary-1"
     source: GoldSource = "llm"
 
-    def __init__(self, share: float, items: Sequence[Item], seed: int) -> None:
-        self._seed = seed
+    def __init__(self, share: float, items: Sequence[Item], seed: int, kinds: Sequence[str]) -> None:
+        self._seed, self._kinds = seed, tuple(kinds)
         self._share, self._truths = share, [item.utterance.reference or "" for item in items]
         self.answers: dict[str, Asked] = {}
 
@@ -99,9 +99,8 @@ class Adversary:
         heard, truth = item.hypothesis.text, item.utterance.reference or ""
         mended = mend(item)
         if rng.random() < self._share:
-            kinds = list(HALLUCINATIONS)
-            first = rng.randrange(len(kinds))
-            for kind in (*kinds[first:], *kinds[:first]):
+            first = rng.randrange(len(self._kinds))
+            for kind in (*self._kinds[first:], *self._kinds[:first]):
                 text = HALLUCINATIONS[kind](mended, rng, self._truths)
                 if text is not None and words(text) != words(heard) and _is_worse(text, mended, truth):
                     return Asked(kind, text)
@@ -251,6 +250,9 @@ HALLUCINATIONS: dict[str, Callable[[str, Random, Sequence[str]], str | None]] = 
     "flipped word": _flipped_word,
 }
 """The ways; each gives a text, or None where it does not apply to this one."""
+SUBTLE = ("dropped word", "inserted word", "near word", "flipped word")
+"""Those that language models are seldom blamed for, and that may be as likely in the sound as the truth is."""
+PLAIN = tuple(kind for kind in HALLUCINATIONS if kind not in SUBTLE)
 
 
 def _distance(one: str, other: str) -> float:

@@ -1,6 +1,7 @@
 """What the gold stage stops, costs and saves, in four parts; each prints figures, nothing is asserted.
 
-    python benchmarks/gold.py guards [--project DIR]   an adversarial corrector on the demo corpus: what the guards stop, and cost
+    python benchmarks/gold.py guards [--project DIR]   a corrector that hallucinates in ten ways: what the guards stop, and cost
+    python benchmarks/gold.py guards --subtle          in fourteen: single words dropped, put in, or swapped for near ones, too
     python benchmarks/gold.py batching                 a model in this process: batches against one prompt at a time
     python benchmarks/gold.py faults                   a server with 20% faults: what is lost, doubled, asked again
     python benchmarks/gold.py overhead                 32 requests at the same time against the bare client
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from adversary import HALLUCINATIONS, Adversary
+from adversary import HALLUCINATIONS, PLAIN, Adversary
 from chat_server import FAULTS, ChatServer, serving, unchanged
 
 from attune import guards
@@ -43,8 +44,9 @@ from attune.correctors.protocol import Item
 from attune.dataset import read_utterances
 from attune.files import read_jsonl
 from attune.operations.correction import Workshop, percentile
-from attune.params import GuardParams, InProcessParams, OpenAIParams, load_params
-from attune.records import Alternative, Hypothesis, Utterance
+from attune.params import GuardParams, InProcessParams, OpenAIParams, SelectionParams, load_params
+from attune.records import Alternative, Gold, Hypothesis, Utterance
+from attune.selection import select
 from attune.workcache import WorkCache
 
 PROMPT = Prompt((ROOT / "data" / "prompts" / "correct.txt").read_text(encoding="utf-8"), "en", "a clinic", ("metformin",), 0.5)
@@ -57,6 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["guards", "batching", "faults", "overhead"])
     parser.add_argument("--project", type=Path, help="for guards: a project that ran up to stt_baseline")
+    parser.add_argument("--subtle", action="store_true", help="for guards: all fourteen kinds of hallucinations")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
@@ -65,13 +68,15 @@ def main() -> None:
         return
     if arguments.part == "guards":
         with tempfile.TemporaryDirectory() as folder:
-            measure_guards(arguments.project or _demo_project(Path(folder)), Path(folder) / "cache")
+            kinds = tuple(HALLUCINATIONS) if arguments.subtle else PLAIN
+            measure_guards(arguments.project or _demo_project(Path(folder)), Path(folder) / "cache", kinds)
         return
     {"batching": measure_batching, "faults": measure_faults, "overhead": measure_overhead}[arguments.part]()
 
 
-def measure_guards(project: Path, cache: Path) -> None:
+def measure_guards(project: Path, cache: Path, kinds: Sequence[str]) -> None:
     """An adversary on every utterance with a reference, with several seeds: what becomes of each kind of answer."""
+    trained = 0
     os.chdir(project)
     params = load_params(ROOT / "params.yaml")
     heard = {h.id: h for h in read_jsonl(params.paths.baseline / "hypotheses.jsonl", Hypothesis)}
@@ -80,7 +85,7 @@ def measure_guards(project: Path, cache: Path) -> None:
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
     alone: dict[str, Counter[bool]] = defaultdict(Counter)
     for seed in range(_SEEDS):
-        adversary = Adversary(_HALLUCINATED_SHARE, items, seed)
+        adversary = Adversary(_HALLUCINATED_SHARE, items, seed, kinds)
         proposals = {proposal.id: proposal for proposal in adversary.propose(items)}
         golds = workshop.judge().judge(items, proposals, adversary)
         for item in items:
@@ -93,20 +98,30 @@ def measure_guards(project: Path, cache: Path) -> None:
             if answer.kind != "right":
                 for name in _refusals(item, answer.text, params.llm_gold.guards, workshop.glossary):
                     alone[name][answer.kind == "good"] += 1
+        lies = {name for name, answer in adversary.answers.items() if answer.kind in kinds}
+        trained += len(lies & _selected(items, golds, params.select_errors))
         figures = asdict(check_blind(items, golds))
         told = (f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
         print(f"seed {seed}: {'; '.join(told)}")
-    planted = sum((outcomes[kind] for kind in HALLUCINATIONS), Counter[str]())
+    planted = sum((outcomes[kind] for kind in kinds), Counter[str]())
     good = outcomes["good"]
     print("\n| answer | requests | believed | stopped first by |\n|---|---|---|---|")
-    for kind in (*HALLUCINATIONS, "good", "right"):
+    for kind in (*kinds, "good", "right"):
         stopped = ", ".join(f"{name} {count}" for name, count in outcomes[kind].most_common() if name != "believed")
         print(f"| {kind} | {outcomes[kind].total()} | {outcomes[kind]['believed']} | {stopped} |")
     print("\n| guard alone | hallucinations stopped | good corrections refused |\n|---|---|---|")
     for name in guards.GUARDS:
         print(f"| {name} | {alone[name][False] / planted.total():.1%} | {alone[name][True] / good.total():.1%} |")
     print(f"\nhallucinations stopped: {1 - planted['believed'] / planted.total():.2%} of {planted.total()}")
+    print(f"hallucinations selected for training: {trained}")
     print(f"good corrections lost: {1 - good['believed'] / good.total():.2%} of {good.total()}")
+
+
+def _selected(items: Sequence[Item], golds: Mapping[str, Gold], params: SelectionParams) -> set[str]:
+    """The ids that select_errors would train on, were all of them training utterances that nobody transcribed."""
+    utterances = [replace(item.utterance, split="train", reference=None) for item in items]
+    report = select(utterances, list(golds.values()), [item.hypothesis for item in items], params)
+    return {chosen.id for chosen in report.selections}
 
 
 def _refusals(item: Item, text: str, bounds: GuardParams, glossary: Sequence[str]) -> list[str]:

@@ -33,13 +33,22 @@ def main(prepared: Path, baseline: Path, gold: Path, metrics_file: Path, timing:
     corrections = read_corrections(params.llm_gold.corrections)
     workshop = Workshop(params, utterances, prepared, WorkCache(default_cache_folder()))
     corrector, judge = workshop.corrector(corrections), workshop.judge()
-    report = make_gold(utterances, heard, corrector, judge, params.llm_gold.guards, corrections, workshop.gate())
+    report = make_gold(
+        utterances,
+        heard,
+        corrector,
+        judge,
+        params.llm_gold.guards,
+        corrections,
+        workshop.gate(),
+        test_agreement=params.llm_gold.test_agreement,
+    )
     with whole_folder(gold) as folder:
         record_lineage(folder, baseline, [baseline / "hypotheses.jsonl"])
         write_jsonl(folder / "gold.jsonl", report.golds)
         write_jsonl(folder / "review.jsonl", report.review)
-    write_json(metrics_file, metrics(report))
-    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **costs(workshop)})
+    write_json(metrics_file, metrics(report) | {"asking": costs(workshop)})
+    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60})
     vain = f" {report.unanswered} had no usable answer; dvc repro -f -s llm_gold asks them again." if report.unanswered else ""
     void = f" {len(report.void_corrections)} corrections are of sound that is no more." if report.void_corrections else ""
     click.echo(

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from attune.dataset import UTTERANCES
-from attune.files import whole_folder, write_csv, write_json
+from attune.files import whole_folder, write_json
+from attune.finetuning.live import Watched, write_curves
 from attune.lineage import check_lineage, record_lineage
 from attune.operations.tuning import tune
 from attune.params import load_params
@@ -18,6 +19,7 @@ from stages._run import FILE, FOLDER, stage
 @click.option("--selected", type=FOLDER, required=True)
 @click.option("--finetuned", type=FOLDER, required=True)
 @click.option("--work", type=FOLDER, required=True, help="Checkpoints of an unfinished run; not an output.")
+@click.option("--live", type=FOLDER, required=True, help="Figures to watch while it trains; not an output.")
 @click.option("--loss-plot", type=FILE, required=True)
 @click.option("--wer-plot", type=FILE, required=True)
 @click.option("--metrics", type=FILE, required=True)
@@ -28,6 +30,7 @@ def main(
     selected: Path,
     finetuned: Path,
     work: Path,
+    live: Path,
     loss_plot: Path,
     wer_plot: Path,
     metrics: Path,
@@ -38,11 +41,9 @@ def main(
     params, start_s = load_params(params_file), time.monotonic()
     check_lineage(selected, [prepared / UTTERANCES])
     with whole_folder(finetuned) as folder:
-        tuning = tune(prepared, selected, params, folder, work)
+        tuning = tune(prepared, selected, params, folder, work, Watched(live, metrics, loss_plot, wer_plot))
         record_lineage(folder, selected, [selected / "train.jsonl", selected / "validation.jsonl"])
-    write_csv(loss_plot, ("step", "loss"), [{"step": step, "loss": loss} for step, loss in tuning.report.losses])
-    wers = [{"step": step, "validation_wer": wer} for step, wer in tuning.report.validation_wers]
-    write_csv(wer_plot, ("step", "validation_wer"), wers)
+    write_curves(tuning.report.losses, tuning.report.validation_wers, loss_plot, wer_plot)
     write_json(metrics, tuning.metrics())
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **tuning.report.timing})
     click.echo(f"train: {tuning.sentence()}")

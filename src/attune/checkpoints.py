@@ -23,6 +23,8 @@ _PLACES: dict[TuningMethod, str] = {"lora": "lora_adapters", "qlora": "lora_adap
 """Where below a tuned folder the result of each method lies."""
 TRAINING_RECORD = "training.json"
 """The file in a tuned folder that says what it was made from."""
+_HEAD = "base_model.model.lm_head.weight"
+"""What adapters call a whole output layer that was learnt with them."""
 _ADAPTER_CONFIG, _ADAPTERS = "adapter_config.json", "adapter_model.safetensors"
 
 _UNNEEDED = ("masked_spec_embed",)
@@ -194,9 +196,13 @@ def _merged(name: str, folder: Path, revision: str | None, language: str | None)
     from safetensors import safe_open
 
     with _usable(folder), quietly():
+        base = _with_letters_of(folder, base)
+        embedded: Literal["auto"] | bool = (
+            False if base.family == "ctc" else "auto"
+        )  # CTC models have no embeddings, and peft would look for them
         adapted = PeftModel.from_pretrained(base.model, folder)
         with safe_open(folder / _ADAPTERS, "pt") as file:
-            strange = set(file.keys()) ^ set(get_peft_model_state_dict(adapted))
+            strange = set(file.keys()) ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=embedded))
         if strange:
             raise ModelError(
                 f"{folder} holds adapters of another model than {base.name}: {len(strange)} of their weights have no place there "
@@ -204,6 +210,24 @@ def _merged(name: str, folder: Path, revision: str | None, language: str | None)
             )
         model = adapted.merge_and_unload()
     return Checkpoint(name, base.family, base.config, model.eval(), base.processor, _adapted_digest(base.digest, folder))
+
+
+def _with_letters_of(folder: Path, base: Checkpoint) -> Checkpoint:
+    """The base with the letters that were added to its vocabulary when the adapters in `folder` were learnt."""
+    from safetensors import safe_open
+
+    with safe_open(folder / _ADAPTERS, "pt") as file:
+        size = int(file.get_slice(_HEAD).get_shape()[0]) if _HEAD in file.keys() else 0  # noqa: SIM118 : no dictionary
+    if base.family != "ctc" or size <= base.config.vocab_size:
+        return base
+    import transformers
+
+    from attune.ctc_heads import grow_head
+
+    grow_head(base.model, size, {})
+    processor = getattr(transformers, type(base.processor).__name__).from_pretrained(folder, local_files_only=True)
+    check_vocabulary(folder, base.family, processor.tokenizer, base.model.config)
+    return replace(base, config=base.model.config, processor=processor)
 
 
 def _base_of(folder: Path, revision: str | None) -> tuple[str, str | None]:

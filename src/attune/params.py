@@ -219,6 +219,7 @@ class GoldParams(_Section):
     prompt: Path
     domain: str | None
     doubtful_below: Share
+    test_agreement: bool
     gate: GateParams
     transformers: InProcessParams
     ollama: OllamaParams
@@ -282,6 +283,9 @@ class AugmentationParams(_Section):
     gain_db: Annotated[float, Field(ge=0, le=40)]
     equalizer_db: Annotated[float, Field(ge=0, le=40)]
     noise_snr_db: tuple[float, float] | None
+    noise_folder: Path | None
+    room: Share
+    room_folder: Path | None
     spec_augment: Annotated[float, Field(ge=0, le=0.5)]
 
     @model_validator(mode="after")
@@ -289,6 +293,19 @@ class AugmentationParams(_Section):
         if self.noise_snr_db is not None and self.noise_snr_db[0] > self.noise_snr_db[1]:
             raise ValueError(f"noise_snr_db must be [lowest, highest], not {list(self.noise_snr_db)}")
         return self
+
+    @model_validator(mode="after")
+    def _uses_its_folders(self) -> Self:
+        if self.noise_folder is not None and self.noise_snr_db is None:
+            raise ValueError("noise_folder needs noise_snr_db, how loud its noises are, e.g. [5, 40]")
+        if self.room_folder is not None and not self.room:
+            raise ValueError("room_folder needs room above 0, the share of clips that are heard in its rooms")
+        return self
+
+
+class WhisperTrainParams(_Section):
+    timestamps_share: Share
+    packing: bool
 
 
 class TrainParams(_Section):
@@ -299,12 +316,15 @@ class TrainParams(_Section):
     epochs: Positive
     batch_size: Positive
     accumulation: Positive
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)]
     gradient_checkpointing: bool
     cache_gb: Annotated[float, Field(ge=0)]
     warmup_share: Annotated[float, Field(ge=0, le=0.9)]
     weight_decay: Share
     evaluations_per_epoch: Annotated[float, Field(gt=0, le=100)]
     validation_utterances: Positive
+    vocabulary: Literal["extend", "map", "drop"]
+    whisper: WhisperTrainParams
     patience: Annotated[int, Field(ge=1, le=1000)]
     keep_learnt: Literal["auto"] | Annotated[float, Field(gt=0, le=1)]
     augmentation: AugmentationParams

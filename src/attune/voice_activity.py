@@ -31,6 +31,12 @@ def speech_share(samples: Samples) -> float:
     return sum(end - start for start, end in _speech(samples, None)) / samples.size if samples.size else 0.0
 
 
+def speech_span(samples: Samples) -> tuple[float, float] | None:
+    """The seconds at which the first speech begins and the last one ends; None where nobody speaks."""
+    spans = _speech(samples, None)
+    return (spans[0][0] / SAMPLE_RATE_HZ, spans[-1][1] / SAMPLE_RATE_HZ) if spans else None
+
+
 def cut_at_pauses(blocks: Iterable[Samples], longest_s: float) -> Iterator[Piece]:
     """The spoken parts of a 16 kHz recording that comes in blocks, each 1 s to `longest_s`, cut where nobody speaks.
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import ctranslate2
 import pytest
+import tiny_models
 import yaml
+from chat_server import ChatServer, serving, unchanged
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ["split_clean_noisy", "stt_baseline", "llm_gold", "select_errors", "train", "evaluate", "convert_ct2"]
@@ -138,6 +140,30 @@ def test_an_unknown_param_stops_the_graph_in_one_line(project: Project) -> None:
     assert "train.epochs: missing" in said
     assert "stt_baseline.nbest" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("corrector", ["references", "transformers", "ollama", "openai"])
+def test_the_graph_makes_gold_and_selects_with_every_corrector(project: Project, tmp_path: Path, corrector: str) -> None:
+    params = project.folder / "params.yaml"
+    before = params.read_text()
+    changed = yaml.safe_load(before)
+    changed["llm_gold"]["corrector"] = corrector
+    with serving(ChatServer(unchanged)) as server:
+        changed["llm_gold"]["openai"] |= {"base_url": f"{server.address}/v1", "model": "llama3.2:3b"}
+        if corrector == "transformers":
+            model = tiny_models.make_mistral(tmp_path / "mistral", json.dumps({"unchanged": True}))
+            changed["llm_gold"]["transformers"]["model"] = str(model)
+        project.environment["OLLAMA_HOST"] = server.address
+        params.write_text(yaml.safe_dump(changed))
+        try:
+            said = project.run("dvc", "repro", "select_errors")
+        finally:
+            params.write_text(before)
+    assert f"({corrector})" in said
+    assert "Running stage 'select_errors'" in said
+    calls = project.metrics("llm_gold")["asking"]
+    assert isinstance(calls, dict)
+    assert (calls["calls"] > 0) == (corrector != "references")
 
 
 def _train_options() -> list[str]:

@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
         "corrections", "layouts", "listings", "manifests", "tables", "saved_datasets", "raw_files", "label_studio",
         "calibration", "scoring", "significance", "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },
-    {"devices", "checkpoint_files", "checkpoint_parts", "checkpoints"},
+    {"devices", "checkpoint_files", "checkpoint_parts", "checkpoints", "ctc_heads"},
     {"recognizers", "correctors", "finetuning", "export"},
     {"report", "operations", "demo"},
     {"commandline", "cli", "cli_gold"},
@@ -38,6 +38,7 @@ HEAVY_ROOMS = {
     "checkpoint_files",
     "checkpoint_parts",
     "checkpoints",
+    "ctc_heads",
 }
 
 

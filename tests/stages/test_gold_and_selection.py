@@ -114,8 +114,9 @@ def test_each_language_model_makes_gold_and_is_not_asked_twice(
         _ask(folder, corrector, server, monkeypatch)
         for calls in (1, 0):
             assert run_gold(folder).exit_code == 0
-            timing = json.loads((folder / "t.json").read_text())
-            assert (timing["calls"], timing["answers_from_cache"]) == (calls, 1 - calls)
+            asking = json.loads((folder / "g.json").read_text())["asking"]
+            assert (asking["calls"], asking["answers_from_cache"]) == (calls, 1 - calls)
+            assert (asking["tokens_in"] > 0, asking["latency_p95_s"] is not None) == (calls == 1, calls == 1)
             gold = {g.id: g for g in read_jsonl(folder / "gold" / "gold.jsonl", Gold)}[f"{2:016x}"]
             assert (gold.text, gold.source) == ("say 2 peas", "unchanged")
             assert str(gold.model).startswith(corrector)

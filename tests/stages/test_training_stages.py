@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import tiny_models
+import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 from shipped import write_params
 
 from attune.dataset import UTTERANCES, encode_flac, write_corpus
@@ -15,6 +17,10 @@ from attune.lineage import record_lineage
 from attune.records import Selection, Split, Utterance
 
 ROOT = Path(__file__).resolve().parents[2]
+_TRAIN = (
+    "prepared=prepared", "selected=selected", "finetuned=finetuned", "work=work", "live=live", "loss-plot=loss.csv",
+    "wer-plot=wer.csv", "metrics=train.json", "timing=t.json",
+)  # fmt: skip
 _SIDES: tuple[Split, ...] = ("train", "train", "validation", "test", "test")
 
 
@@ -43,15 +49,17 @@ def _select(*ids: str) -> None:
 
 
 def _run(stage: str, *options: str) -> str:
-    named = [part for option in options for part in (f"--{option.partition('=')[0]}", option.partition("=")[2])]
-    result = CliRunner().invoke(import_module(f"stages.{stage}").main, named)
+    result = CliRunner().invoke(import_module(f"stages.{stage}").main, _options(*options))
     assert result.exit_code == 0, result.output
     return result.output
 
 
+def _options(*options: str) -> list[str]:
+    return [part for option in options for part in (f"--{option.partition('=')[0]}", option.partition("=")[2])]
+
+
 def _train() -> str:
-    folders = ("prepared=prepared", "selected=selected", "finetuned=finetuned", "work=work")
-    return _run("train", *folders, "loss-plot=loss.csv", "wer-plot=wer.csv", "metrics=train.json", "timing=t.json")
+    return _run("train", *_TRAIN)
 
 
 def _evaluate() -> str:
@@ -74,6 +82,8 @@ def test_errors_are_learnt_from_and_the_test_side_is_scored(project: Path) -> No
     assert "lora on 2 utterances in 1 steps; validation WER" in _train()
     assert (project / "finetuned/lora_adapters/adapter_model.safetensors").is_file()
     assert _read("train.json")["trained"] is True
+    assert _read("train.json")["timestamps_share"] == 0.2
+    assert _read("train.json")["trained_windows"] == 2
     assert [line.split(",")[0] for line in Path("wer.csv").read_text().split()] == ["step", "0", "1"]
     assert len(Path("loss.csv").read_text().split()) == 2
     assert not list((project / "work").glob("*"))
@@ -83,6 +93,25 @@ def test_errors_are_learnt_from_and_the_test_side_is_scored(project: Path) -> No
     assert Path("plot.csv").read_text().startswith("result,wer,wer_low,wer_high\noverall: base,")
     wer = sum(row["base_errors"] for row in rows) / sum(row["words"] for row in rows)
     assert _read("evaluate.json")["base_wer"] == pytest.approx(wer)
+
+
+def test_two_processes_that_the_stage_starts_write_what_one_would(project: Path) -> None:
+    _select("u0", "u1")
+    _train()
+    alone = load_file(project / "finetuned/lora_adapters/adapter_model.safetensors")
+    training = {"epochs": 1, "batch_size": 2, "precision": "float32", "processes": 2}
+    write_params(Path("params.yaml"), train=training)
+    assert "lora on 2 utterances in 1 steps; validation WER" in _train()
+    assert _read("train.json")["processes"] == 2
+    together = load_file(project / "finetuned/lora_adapters/adapter_model.safetensors")
+    assert alone.keys() == together.keys()
+    assert all(torch.allclose(alone[name], together[name], atol=1e-5) for name in alone)
+    assert not list((project / "work").glob("*"))
+    write_params(Path("params.yaml"), train=training | {"precision": "float16"})
+    result = CliRunner().invoke(import_module("stages.train").main, _options(*_TRAIN))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("train: train.precision is float16, which a CPU cannot train in")
+    assert result.stderr.count("\n") == 1
 
 
 def test_where_there_is_no_error_to_learn_from_the_base_is_released(project: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from attune.corrections import Correction
+from attune.correctors.agreement_check import AgreementCheck, check_agreement
 from attune.correctors.blind_check import BlindCheck, GateCheck, blind_sample, check_blind, check_gate
 from attune.correctors.judging import Judge
 from attune.correctors.protocol import Corrector, Item
@@ -60,6 +61,8 @@ class GoldReport:
     """Utterances that were asked about in vain, and would be asked about again."""
     gate_check: GateCheck | None
     """What the gate would have done to the blind sample."""
+    test_agreement: AgreementCheck | None
+    """Between the baseline and the corrector where the test split has no reference; None where nothing was asked there."""
 
 
 def make_gold(
@@ -70,9 +73,12 @@ def make_gold(
     guards: GuardParams,
     corrections: Mapping[str, Correction],
     gate: Gate | None = None,
+    *,
+    test_agreement: bool = False,
 ) -> GoldReport:
     """One Gold for each utterance. A person's verdict wins over a reference, that over a corrector, which is asked about
-    the train split only: models validate and are tested on people's texts alone.
+    the train split: models validate and are tested on people's texts alone. With `test_agreement` it is asked about test
+    utterances that nobody transcribed, too: that tells agreement, never accuracy.
 
     Raises GoldError where nobody transcribed a training recording and the corrector has no belief of its own, DataError
     where an utterance was not transcribed by the baseline.
@@ -80,14 +86,16 @@ def make_gold(
     items = _pair(utterances, hypotheses)
     by_people = {u.id: gold for u in utterances if (gold := _human(u, corrections.get(u.id), judge))}
     asked = [items[u.id] for u in utterances if u.split == "train" and u.id not in by_people]
+    unheard = [items[u.id] for u in utterances if u.split == "test" and u.id not in by_people] if asked and test_agreement else []
     blind = [items[u.id] for u in blind_sample(utterances)] if asked else []
     certain = gate([*asked, *blind]) if gate and asked else set[str]()
     settled = {item.utterance.id for item in (*asked, *blind) if normalize(item.hypothesis.text)} & certain
     open_items = [item for item in asked if item.utterance.id not in settled]
-    proposals = {proposal.id: proposal for proposal in corrector.propose([*open_items, *blind])} if asked else {}
-    answers = judge.judge([*open_items, *blind], proposals, corrector)
+    questions = [*open_items, *blind, *unheard]
+    proposals = {proposal.id: proposal for proposal in corrector.propose(questions)} if asked else {}
+    answers = judge.judge(questions, proposals, corrector)
     answers |= {item.utterance.id: _settled(item, judge) for item in asked if item.utterance.id in settled}
-    golds = tuple(by_people.get(u.id) or (answers[u.id] if u.split == "train" else _unasked(u)) for u in utterances)
+    golds = tuple(by_people.get(u.id) or answers.get(u.id) or _unasked(u) for u in utterances)
     wanted = [gold for utterance, gold in zip(utterances, golds, strict=True) if utterance.split == "train"]
     quarantined = [
         _review_item(items[g.id], g.why, g.proposal) for g in golds if g.source == "quarantined" and g.why != _DISCARDED
@@ -110,6 +118,7 @@ def make_gold(
         settled=len(asked) - len(open_items),
         unanswered=sum(not proposal.lasting for proposal in proposals.values()),
         gate_check=check_gate(blind, settled, answers) if gate and blind else None,
+        test_agreement=check_agreement(unheard, answers) if unheard else None,
     )
 
 
@@ -119,7 +128,7 @@ def needs_corrector(utterances: Iterable[Utterance], corrections: Mapping[str, C
 
 
 def metrics(report: GoldReport) -> dict[str, Any]:
-    """The figures for `metrics/llm_gold.json`; how long it took, and what it cost, differs from run to run and is not here."""
+    """The figures for `metrics/llm_gold.json`, but for what asking cost."""
     quarantined = Counter(reason(gold) for gold in report.golds if gold.source == "quarantined")
     return {
         "utterances": len(report.golds),
@@ -132,6 +141,7 @@ def metrics(report: GoldReport) -> dict[str, Any]:
         "settled_without_asking": report.settled,
         "blind_check": asdict(report.blind_check) if report.blind_check else None,
         "gate_check": asdict(report.gate_check) if report.gate_check else None,
+        "test_agreement": asdict(report.test_agreement) if report.test_agreement else None,
     }
 
 

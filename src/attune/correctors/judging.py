@@ -76,33 +76,41 @@ class Judge:
 
 def worst_loss(log_probs: Sequence[float | None]) -> float | None:
     """By how many nats the worst change is less likely in the sound than what was heard, of log-probabilities as `versions`
-    has the texts; all of the changes together count by their mean. None where the model cannot tell.
+    has the texts. Each change is weighed by itself and beside the others, as some make sense only together, and the better
+    one counts; all of them together count by their mean. None where the model cannot tell.
 
-    >>> worst_loss([-1.0, -2.0, -9.0, -5.0]), worst_loss([-1.0, -7.0]), worst_loss([-1.0, None])
-    (8.0, 6.0, None)
+    >>> worst_loss([-1.0, -2.0, -9.0, -5.0, -3.0, -2.0]), worst_loss([-1.0, -7.0]), worst_loss([-1.0, None])
+    (3.0, 6.0, None)
     """
     known = [each for each in log_probs if each is not None]
     if len(known) < len(log_probs):
         return None
     heard, *changed = known
-    *each, whole = changed if len(changed) > 1 else (*changed, *changed)
-    return max([*(heard - alone for alone in each), (heard - whole) / len(each)])
+    if len(changed) == 1:
+        return heard - changed[0]
+    count = len(changed) // 2
+    alone, whole, without = changed[:count], changed[count], changed[count + 1 :]
+    each = (min(heard - one, rest - whole) for one, rest in zip(alone, without, strict=True))
+    return max([*each, (heard - whole) / count])
 
 
 def versions(heard: str, changes: Sequence[Edit]) -> tuple[str, ...]:
-    """What was heard, the same with each of the changes alone, and with all of them: all written as the recogniser writes.
+    """What was heard, the same with each of the changes alone, with all of them, and with all but each in turn: all written as
+    the recogniser writes.
 
     A single change is there once. Where words and spelling cannot be told apart, all are normalised.
 
-    >>> versions("No feeder, no coff", edits("No feeder, no coff", "no fever no cough"))
-    ('No feeder, no coff', 'No fever no coff', 'No feeder, no cough', 'No fever no cough')
+    >>> versions("No feeder or coff", edits("No feeder or coff", "no fever or cough"))
+    ('No feeder or coff', 'No fever or coff', 'No feeder or cough', 'No fever or cough', 'No feeder or cough', 'No fever or coff')
     """
     said, capitals = heard.split(), heard.isupper()
     if any(len(units(token)) != 1 for token in said):
         said, capitals = units(heard), False
     each = [_changed(said, [change], capitals=capitals) for change in changes]
-    whole = [_changed(said, changes, capitals=capitals)] if len(changes) > 1 else []
-    return (_written(said), *each, *whole)
+    if len(changes) == 1:
+        return (_written(said), *each)
+    without = [[other for other in changes if other is not change] for change in changes]
+    return (_written(said), *each, *(_changed(said, some, capitals=capitals) for some in (changes, *without)))
 
 
 def _changed(said: Sequence[str], changes: Sequence[Edit], *, capitals: bool) -> str:

@@ -11,7 +11,7 @@ from attune.params import AugmentationParams
 Samples = NDArray[np.float32]
 
 _BANDS_HZ = (0, 250, 500, 1000, 2000, 3000, 4000, 8000)
-_NOISY_SHARE = 2 / 3
+NOISY_SHARE = 2 / 3
 _MASKS = 2
 
 
@@ -39,7 +39,7 @@ def through_another_microphone(samples: Samples, params: AugmentationParams, rng
     gains_db = rng.uniform(-params.equalizer_db, params.equalizer_db, len(_BANDS_HZ))
     at_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, spectrum.size)
     coloured = spectrum * 10 ** (np.interp(at_hz, _BANDS_HZ, gains_db) / 20)
-    if params.noise_snr_db is not None and rng.random() < _NOISY_SHARE:
+    if params.noise_snr_db is not None and rng.random() < NOISY_SHARE:
         noise = np.fft.rfft(rng.standard_normal(length))
         noise[0] = 0  # no constant: it is not heard, and brown noise would be mostly that
         noise /= np.maximum(np.arange(noise.size), 1) ** rng.uniform(0, 1)

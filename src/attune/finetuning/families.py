@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attune.dataset import SAMPLE_RATE_HZ
 from attune.errors import TrainingError
+from attune.finetuning.prompts import Segment, Writing, unforce
 from attune.text import normalize
 
 Samples = NDArray[np.float32]
@@ -26,6 +27,22 @@ class Example:
     id: str
     text: str
     duration_s: float
+    speaker: str | None = None
+    language: str | None = None
+    """Its own, as Whisper's code for it; None where its list gives none."""
+    speech_s: tuple[float, float] | None = None
+    """Between which seconds somebody speaks; None where nobody looked."""
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What is said when, in seconds of the clip."""
+        return (Segment(*(self.speech_s or (0.0, self.duration_s)), self.text),)
+
+
+class SoundSource(Protocol):
+    """Clips by id: 16 kHz, float32, shape (time,)."""
+
+    def __getitem__(self, utterance_id: str, /) -> Samples: ...
 
 
 class Family(Protocol):
@@ -38,8 +55,8 @@ class Family(Protocol):
         """A fixed word for why this example cannot be learned, or None."""
         ...
 
-    def labels(self, text: str) -> list[int]:
-        """Token ids to predict, without padding."""
+    def labels(self, text: str, language: str | None = None) -> list[int]:
+        """Token ids to predict, without padding; `language` is the text's own, if it has one."""
         ...
 
     def positions(self, duration_s: float) -> int:
@@ -80,13 +97,16 @@ class WhisperFamily:
     def __init__(self, model: Any, processor: Any, language: str | None) -> None:
         self._extractor, self._tokenizer = processor.feature_extractor, processor.tokenizer
         self._prompt = {"language": language, "task": "transcribe"} if language and _multilingual(model) else {}
-        if self._prompt:
-            self._tokenizer.set_prefix_tokens(**self._prompt)
+        unforce(model)
+        self.writing = Writing(model, processor, language)
         self._longest = int(model.config.max_target_positions)
         self._window = int(model.config.max_source_positions)
-        self._start = int(model.config.decoder_start_token_id)
+        self.longest_decoded = self._longest // 2
+        """Tokens that recognisers decode at most for one window, as OpenAI's does."""
 
     def refusal(self, example: Example, labels: Sequence[int]) -> str | None:
+        if not self.writing.knows(example.language):
+            return "language_unknown_to_model"
         if example.duration_s > self._extractor.chunk_length:
             return "longer_than_window"
         return "text_too_long" if len(labels) > self._longest else None
@@ -94,9 +114,8 @@ class WhisperFamily:
     def positions(self, duration_s: float) -> int:  # noqa: ARG002 : the window is padded to its end
         return self._window
 
-    def labels(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text).input_ids
-        return ids[1:] if ids[0] == self._start else ids  # the model puts the start token there itself
+    def labels(self, text: str, language: str | None = None) -> list[int]:
+        return self.writing.plain(text, language)
 
     def features(self, samples: Samples) -> NDArray[np.float32]:
         out = self._extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np")
@@ -134,10 +153,18 @@ class CtcFamily:
         repeats = sum(a == b for a, b in pairwise(labels))
         return "text_longer_than_sound" if len(labels) + repeats > self.positions(example.duration_s) else None
 
-    def labels(self, text: str) -> list[int]:
-        words = normalize(text)  # these vocabularies are letters of one case, without punctuation
-        ids: list[int] = self._tokenizer(words.upper() if self._capitals else words).input_ids
+    def labels(self, text: str, language: str | None = None) -> list[int]:  # noqa: ARG002 : letters are letters
+        ids: list[int] = self._tokenizer(self.written(text)).input_ids
         return ids
+
+    def written(self, text: str) -> str:
+        """The text as these vocabularies write it: letters of one case, without punctuation."""
+        words = normalize(text)
+        return words.upper() if self._capitals else words
+
+    def writes(self, letter: str) -> bool:
+        """Whether the vocabulary has this letter."""
+        return bool(self._tokenizer.convert_tokens_to_ids(letter) != self._unknown)
 
     def features(self, samples: Samples) -> NDArray[np.float32]:
         out = self._extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np")

@@ -1,6 +1,7 @@
 """Which weights learn: adapters beside frozen weights (LoRA and its kin, on a 4-bit base too), or all of a part of the model."""
 
 import re
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -16,12 +17,15 @@ _PARTS = {"encoder": r"(^|\.)encoder\.", "decoder": r"(^|\.)decoder\."}
 """Where the layers of a part stand among a model's modules."""
 
 
-def prepared(model: Any, family: Family, params: TrainParams, device: str) -> Any:
-    """The model with what learns left learning, and nothing else. Raises TrainingError where nothing would, or for a rank that
-    the layers do not have, EnvironmentFault where a package is missing."""
+def prepared(model: Any, family: Family, params: TrainParams, device: str, *, new_letters: bool = False) -> Any:
+    """The model with what learns left learning, and nothing else; its output layer too, where it got `new_letters`.
+
+    Raises TrainingError where nothing would learn, or for a rank that the layers do not have, EnvironmentFault where a package
+    is missing.
+    """
     model.config.apply_spec_augment = False  # features are masked before they reach the model, see `augmentation`
     if params.method == "full":
-        return _thawed(model, params)
+        return _thawed(model, params, new_letters=new_letters)
     names = adapted_layers(model, family, params)
     if params.method == "qlora":
         model = in_four_bits(model, device)
@@ -31,11 +35,15 @@ def prepared(model: Any, family: Family, params: TrainParams, device: str) -> An
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=names,
+        modules_to_save=["lm_head"] if new_letters else None,
         use_dora=lora.variant == "dora",
         use_rslora=lora.variant == "rslora",
     )
     with quietly():
-        return get_peft_model(model, config)
+        adapted = get_peft_model(model, config)
+    if new_letters:  # a changed vocabulary makes peft look for embeddings to save, which CTC models do not have
+        adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)  # type: ignore[method-assign]
+    return adapted
 
 
 def adapted_layers(model: Any, family: Family, params: TrainParams) -> list[str]:
@@ -101,11 +109,11 @@ def _size(parameter: Any) -> int:
     return int(torch.Size(state.shape).numel()) if state is not None else int(parameter.numel())
 
 
-def _thawed(model: Any, params: TrainParams) -> Any:
+def _thawed(model: Any, params: TrainParams, *, new_letters: bool) -> Any:
     if not any(_is_in(name, params.part) for name, _ in model.named_parameters()):
         raise TrainingError(f"this {type(model).__name__} has no {params.part}; set train.part to both")
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(_is_in(name, params.part))
+        parameter.requires_grad_(_is_in(name, params.part) or (new_letters and name.startswith("lm_head.")))
     if hasattr(model, "freeze_feature_encoder"):
         model.freeze_feature_encoder()
     return model

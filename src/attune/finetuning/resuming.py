@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from attune.errors import TrainingError
+from attune.finetuning import processes
 
 _WHOLE, _LOCK, _OWNER = "whole", "lock", "owner"
 
@@ -27,7 +28,9 @@ class MarkWhole(TrainerCallback):
     """Leaves a mark in each checkpoint once all of it is written: the Trainer writes them in place, file by file."""
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        (Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}" / _WHOLE).touch()
+        processes.wait_for_all()  # each writes the state of its own random numbers
+        if processes.first():
+            (Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}" / _WHOLE).touch()
 
 
 class SaveOnInterrupt(TrainerCallback):
@@ -37,6 +40,8 @@ class SaveOnInterrupt(TrainerCallback):
         self.interrupted = False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        if processes.count() > 1:  # all at the same step
+            self.interrupted = processes.any_of(processes.asked_to_stop())
         if self.interrupted:
             control.should_save = control.should_training_stop = True
 
@@ -46,12 +51,17 @@ class SaveOnInterrupt(TrainerCallback):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        if processes.count() > 1:  # whoever started them tells them
+            yield
+            if self.interrupted:
+                raise KeyboardInterrupt
+            return
 
         def stop(*_: Any) -> None:
             if self.interrupted:
                 raise KeyboardInterrupt
             self.interrupted = True
-            sys.stderr.write("\ninterrupted: the step is ended and a checkpoint saved; press Ctrl-C again to stop at once\n")
+            sys.stderr.write(processes.INTERRUPTED)
 
         former = signal.signal(signal.SIGINT, stop)
         try:
@@ -66,8 +76,13 @@ class SaveOnInterrupt(TrainerCallback):
 def owned(home: Path) -> Iterator[None]:
     """Keeps `home` to this process for the block; the system gives it free when the process ends, however it does.
 
+    Of several that learn together the first holds it.
+
     Raises TrainingError, with the owner's name, where another process trains there.
     """
+    if not processes.first():
+        yield
+        return
     home.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(home / _LOCK), home / _OWNER
     try:
@@ -86,10 +101,13 @@ def owned(home: Path) -> Iterator[None]:
 
 def last_whole_checkpoint(home: Path) -> str | None:
     """The newest marked checkpoint in `home`; what a kill or a full disk left half done is removed."""
+    if not processes.first():
+        return processes.said_by_first(None)
     whole = []
     for folder in home.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
         if (folder / _WHOLE).is_file():
             whole.append(folder)
         else:
             shutil.rmtree(folder)
-    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
+    newest = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+    return processes.said_by_first(None if newest is None else str(newest))

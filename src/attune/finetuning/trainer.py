@@ -14,17 +14,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import ProgressCallback, Trainer, TrainingArguments
+from transformers import ProgressCallback, TrainingArguments
 
 from attune import scoring
 from attune.checkpoints import quietly
-from attune.dataset import Sounds
 from attune.errors import TrainingError
+from attune.finetuning import processes
 from attune.finetuning.augmentation import at_speed, draw_speed, masked, through_another_microphone
 from attune.finetuning.buckets import LengthBuckets
 from attune.finetuning.costs import Costs
-from attune.finetuning.families import Example, Family
+from attune.finetuning.families import Example, Family, SoundSource
 from attune.finetuning.resuming import MarkWhole
+from attune.finetuning.sharing import SharingTrainer
+from attune.finetuning.surroundings import Surroundings
+from attune.finetuning.timestamps import Labels
 from attune.params import AugmentationParams, TrainParams
 
 _RECOGNISED_AT_ONCE = 64
@@ -37,15 +40,15 @@ _MOST_LOADERS = 4
 class Features:
     """Features and labels by example, kept once computed as long as they fit into memory."""
 
-    def __init__(self, family: Family, sounds: Sounds) -> None:
-        self._family, self._sounds = family, sounds
+    def __init__(self, family: Family, sounds: SoundSource, surroundings: Surroundings | None = None) -> None:
+        self.family, self._sounds, self._surroundings = family, sounds, surroundings
         self._kept: dict[str, NDArray[np.float32]] = {}
         self._free_bytes = _FEATURE_BYTES
 
     def of(self, example: Example) -> NDArray[np.float32]:
         if example.id in self._kept:
             return self._kept[example.id]
-        features = self._family.features(self._sounds[example.id])
+        features = self.family.features(self._sounds[example.id])
         if features.nbytes <= self._free_bytes:
             self._kept[example.id] = features
             self._free_bytes -= features.nbytes
@@ -53,22 +56,29 @@ class Features:
 
     def exact(self) -> "Features":
         """Those that validation hears."""
-        family = self._family.exact()
-        return self if family is self._family else Features(family, self._sounds)
+        family = self.family.exact()
+        return self if family is self.family else Features(family, self._sounds)
 
     def varied(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> NDArray[np.float32]:
         """The example as another speaker with another microphone; at its own speed where the family could not learn it faster."""
         if not varies(params):
             return self.of(example)
-        samples, speed = self._sounds[example.id], draw_speed(params, rng)
-        played = replace(example, duration_s=example.duration_s / speed)
-        if self._family.refusal(played, self._family.labels(example.text)) is None:
-            samples = at_speed(samples, speed)
-        features = self._family.features(through_another_microphone(samples, params, rng))
+        samples = at_speed(self._sounds[example.id], self.speed(example, params, rng))
+        if self._surroundings is not None:
+            samples = self._surroundings.around(samples, rng)
+        if params.noise_folder is not None:
+            params = params.model_copy(update={"noise_snr_db": None})  # the noise is there already
+        features = self.family.features(through_another_microphone(samples, params, rng))
         return masked(features, params.spec_augment, rng) if params.spec_augment else features
 
+    def speed(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> float:
+        """How fast it is played; the first draw from `rng`, so that what is drawn later cannot change it."""
+        speed = draw_speed(params, rng)
+        played = replace(example, duration_s=example.duration_s / speed)
+        return speed if self.family.refusal(played, self.family.labels(example.text, example.language)) is None else 1.0
 
-class WerTrainer(Trainer):
+
+class WerTrainer(SharingTrainer):
     """A Trainer whose evaluation recognises the validation clips and pools their word errors."""
 
     def __init__(
@@ -84,8 +94,8 @@ class WerTrainer(Trainer):
     ) -> None:
         self.learnable, self.validation = learnable, validation
         self._family, self._features, self._params = family, features, params
-        self._judge, self._judged = family.exact(), features.exact()
-        self.costs = Costs("cpu" if arguments.use_cpu else "cuda")
+        self._judged, self.costs = features.exact(), Costs("cpu" if arguments.use_cpu else "cuda")
+        self._labels = Labels(family, params.whisper.timestamps_share, params.seed)
         super().__init__(
             model,
             arguments,
@@ -102,14 +112,14 @@ class WerTrainer(Trainer):
         """Pooled WER of the model as it is now, a fraction."""
         model = _merged_copy(self.model)
         model.eval()
-        ordered = sorted(self.validation, key=lambda e: (e.duration_s, e.id))
+        ordered = processes.share(sorted(self.validation, key=lambda e: (e.duration_s, e.id)))
         scores = []
         with torch.no_grad(), quietly():
             for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
                 batch = ordered[start : start + _RECOGNISED_AT_ONCE]
-                texts = self._judge.recognize(model, [self._judged.of(e) for e in batch])
+                texts = self._judged.family.recognize(model, [self._judged.of(e) for e in batch])
                 scores += [scoring.score(e.id, e.text, text) for e, text in zip(batch, texts, strict=True)]
-        words, _ = scoring.pool(scores)
+        words, _ = scoring.pool(processes.gathered(scores))
         return words.rate
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -130,8 +140,7 @@ class WerTrainer(Trainer):
         return self.costs.fetch(lambda: super(WerTrainer, self).get_batch_samples(*wanted))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:  # noqa: ARG002
-        step_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthBuckets(self._sizes(), step_size, self._params.seed)
+        return LengthBuckets(self._sizes(), self._params.batch_size * self._params.accumulation, self._params.seed)
 
     def _sizes(self) -> list[int]:
         """Frames and tokens of each example, over the least there is: the frames of Whisper's window are always as many."""
@@ -140,12 +149,20 @@ class WerTrainer(Trainer):
 
     def _collate(self, examples: Sequence[Example]) -> Any:
         number = int(self.state.epoch or 0)
-        return self._family.collate([(self._varied(e, number), self._family.labels(e.text)) for e in examples])
+        return self._features.family.collate([(self._varied(e, number), self._written(e, number)) for e in examples])
 
     def _varied(self, example: Example, number: int) -> NDArray[np.float32]:
         """What pass `number` hears, whatever came before it: a resumed run hears what an uninterrupted one would."""
-        rng = np.random.default_rng((self._params.seed, number, zlib.crc32(example.id.encode())))
-        return self._features.varied(example, self._params.augmentation, rng)
+        return self._features.varied(example, self._params.augmentation, self._chance(example, number))
+
+    def _written(self, example: Example, number: int) -> list[int]:
+        """What it is to write; timestamps follow the speed at which that pass plays it."""
+        augmentation = self._params.augmentation
+        speed = self._features.speed(example, augmentation, self._chance(example, number)) if varies(augmentation) else 1.0
+        return self._labels.of(example, number, speed)
+
+    def _chance(self, example: Example, number: int) -> np.random.Generator:
+        return np.random.default_rng((self._params.seed, number, zlib.crc32(example.id.encode())))
 
 
 def _merged_copy(model: Any) -> Any:
@@ -172,6 +189,7 @@ def arguments(params: TrainParams, home: Path, examples: int, validated: bool, d
         lr_scheduler_type="linear",
         max_grad_norm=1.0,
         seed=params.seed,
+        data_seed=params.seed,
         use_cpu=device == "cpu",
         bf16=precision == "bfloat16",
         fp16=precision == "float16",
@@ -203,12 +221,15 @@ def _loaders(params: TrainParams) -> int:
     would have to be started with a copy of the model instead of forked.
     """
     forks = multiprocessing.get_start_method() == "fork"
-    return min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) - 1)) if forks and varies(params.augmentation) else 0
+    return (
+        min(_MOST_LOADERS, max(1, (os.cpu_count() or 1) // processes.count() - 1)) if forks and varies(params.augmentation) else 0
+    )
 
 
 def varies(params: AugmentationParams) -> bool:
     """Whether each pass hears the recordings changed."""
-    return bool(params.speed or params.gain_db or params.equalizer_db or params.noise_snr_db or params.spec_augment)
+    told = (params.speed, params.gain_db, params.equalizer_db, params.noise_snr_db, params.spec_augment, params.room)
+    return any(told)
 
 
 def precision_of(params: TrainParams, device: str) -> str:

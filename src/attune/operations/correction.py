@@ -209,12 +209,14 @@ def read_glossary(path: Path) -> list[str]:
 
 
 def costs(workshop: Workshop) -> dict[str, float | int | None]:
-    """What was asked of language models this time, and what it took: calls, tokens, seconds."""
+    """What was asked of language models this time, and what it took: calls, tokens, seconds. All of it is zero or None for
+    correctors that ask none.
+    """
     ledgers: list[Ledger] = [model.ledger for model in workshop.language_models]
     seconds = sorted(second for ledger in ledgers for second in ledger.seconds)
     return {
         "calls": sum(ledger.calls for ledger in ledgers),
-        "answers_from_cache": sum(corrector.remembered for corrector in workshop.remembered),
+        "answers_from_cache": sum(corrector.remembered for corrector in workshop.remembered if corrector.source == "llm"),
         "tokens_in": sum(ledger.tokens_in for ledger in ledgers),
         "tokens_out": sum(ledger.tokens_out for ledger in ledgers),
         "latency_p50_s": percentile(seconds, 0.50),

@@ -1,5 +1,7 @@
 """From the selected utterances to a folder with the tuned model, or with the base where there was no error to learn from."""
 
+import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,17 @@ from attune.checkpoints import TrainingRecord, TuningMethod, load_checkpoint, wr
 from attune.dataset import Sounds, read_utterances
 from attune.devices import choose_device, reuse_freed_memory
 from attune.files import read_jsonl
+from attune.finetuning import processes
 from attune.finetuning.families import Example
+from attune.finetuning.launching import launch
+from attune.finetuning.live import Watched
+from attune.finetuning.prompts import language_of_tags
+from attune.finetuning.sharing import processes_for
 from attune.finetuning.training import TrainingReport, finetune
 from attune.params import Params
-from attune.records import Selection
+from attune.records import Selection, Utterance
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,22 +50,55 @@ class Tuning:
         return f"{self.method} on {done.trained_utterances} utterances in {done.steps} steps; {done.verdict()}."
 
 
-def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Path) -> Tuning:
-    """Fine-tunes `params.model` on `selected/train.jsonl` into `folder`; unfinished checkpoints stand in `work`.
+def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Path, live: Watched | None = None) -> Tuning:
+    """Fine-tunes `params.model` on `selected/train.jsonl` into `folder`; unfinished checkpoints stand in `work`, figures to watch
+    where `live` says while it trains.
 
-    Raises ModelError where the base cannot be opened, TrainingError where it cannot learn from these utterances.
+    Raises ModelError where the base cannot be opened, TrainingError where it cannot learn from these utterances, or where
+    `params.train.processes` cannot share its batches.
     """
+    if not any(s.role == "error" for s in read_jsonl(selected / "train.jsonl", Selection)):
+        if live is not None:
+            shutil.rmtree(live.folder, ignore_errors=True)  # of an earlier training
+        return _tune(prepared, selected, params, folder, work, live, "cpu", 0)
+    device = choose_device(params.model.device)
+    count = processes_for(params.train, device)
+    settled = params.model_copy(update={"train": params.train.model_copy(update={"processes": count})})
+    arguments = (prepared, selected, settled, folder, work, live, device)
+    return _tune(*arguments, 0) if count == 1 else _together(count, arguments, 0)
+
+
+def _together(count: int, arguments: tuple[Path, Path, Params, Path, Path, Watched | None, str], halvings: int) -> Tuning:
+    """By so many processes; where memory runs out in one of them all begin again with half as many utterances at once."""
+    try:
+        return launch(count, arguments[-1], _tune, *arguments, halvings)
+    except MemoryError:
+        _LOG.warning("Memory ran out; starting the %d processes again with half as many utterances at once.", count)
+    return _together(count, arguments, halvings + 1)
+
+
+def _tune(
+    prepared: Path, selected: Path, params: Params, folder: Path, work: Path, live: Watched | None, device: str, halvings: int
+) -> Tuning:
+    """In this process, or in each of those that `launch` started."""
     reuse_freed_memory()
     model = params.model
-    lengths = {u.id: u.duration_s for u in read_utterances(prepared)}
+    utterances = {u.id: u for u in read_utterances(prepared)}
     train, validation = (read_jsonl(selected / f"{side}.jsonl", Selection) for side in ("train", "validation"))
     errors = sum(s.role == "error" for s in train)
     checkpoint = load_checkpoint(model.name, model.revision, model.language)
     method: TuningMethod = params.train.method if errors else "none"
     report = TrainingReport()
     if errors:
-        device = choose_device(model.device)
-        examples, held_out = ([Example(s.id, s.text, lengths[s.id]) for s in side] for side in (train, validation))
-        report = finetune(checkpoint, examples, held_out, Sounds(prepared), params.train, model.language, folder, work, device)
-    write_training_record(folder, TrainingRecord(model.name, model.revision, method, checkpoint.family))
+        examples, held_out = ([_example(s, utterances[s.id]) for s in side] for side in (train, validation))
+        sounds = Sounds(prepared)
+        report = finetune(
+            checkpoint, examples, held_out, sounds, params.train, model.language, folder, work, device, live, halvings
+        )
+    if processes.first():
+        write_training_record(folder, TrainingRecord(model.name, model.revision, method, checkpoint.family))
     return Tuning(method, errors, len(train) - errors, report)
+
+
+def _example(selected: Selection, utterance: Utterance) -> Example:
+    return Example(selected.id, selected.text, utterance.duration_s, utterance.speaker, language_of_tags(utterance.tags))

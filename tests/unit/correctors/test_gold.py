@@ -84,6 +84,19 @@ def test_a_test_utterance_is_never_shown_to_the_corrector(make_item: MakeItem) -
     assert [(g.source, g.why) for g in report.golds[:2]] == [("human", "reference"), ("quarantined", "test_without_reference")]
 
 
+def test_test_utterances_without_a_transcript_tell_agreement_and_never_accuracy(make_item: MakeItem) -> None:
+    corrector = Says({"n": "too tablets", "m": "two tablets", "t": "two"})
+    items = [make_item("r", "x", "truth", "test"), make_item("t", "two")]
+    items += [make_item(name, "too tablets", None, "test") for name in ("n", "m", "o")]
+    report = _make(items, corrector, test_agreement=True)
+    assert corrector.asked == ["t", "n", "m", "o"]
+    assert [gold.source for gold in report.golds] == ["human", "unchanged", "unchanged", "llm", "quarantined"]
+    assert metrics(report)["test_agreement"] == {
+        "utterances": 3, "with_gold": 2, "same_text_share": 0.5, "word_disagreement": 0.25,
+    }  # fmt: skip
+    assert (report.wanted, report.believed, report.blind_check) == (1, 1, None)
+
+
 def test_where_everything_is_transcribed_the_corrector_is_not_asked(make_item: MakeItem) -> None:
     corrector = Says({})
     report = _make([make_item(f"{n}", "a", "b") for n in range(50)], corrector)
@@ -201,7 +214,12 @@ def test_nothing_in_is_nothing_out() -> None:
 
 
 def _make(
-    items: Sequence[Item], corrector: Corrector, corrections: Mapping[str, Correction] | None = None, gate: Gate | None = None
+    items: Sequence[Item],
+    corrector: Corrector,
+    corrections: Mapping[str, Correction] | None = None,
+    gate: Gate | None = None,
+    *,
+    test_agreement: bool = False,
 ) -> GoldReport:
-    utterances, heard = [i.utterance for i in items], [i.hypothesis for i in items]
-    return make_gold(utterances, heard, corrector, Judge(GUARDS, Policy()), GUARDS, corrections or {}, gate)
+    utterances, heard, judge = [i.utterance for i in items], [i.hypothesis for i in items], Judge(GUARDS, Policy())
+    return make_gold(utterances, heard, corrector, judge, GUARDS, corrections or {}, gate, test_agreement=test_agreement)

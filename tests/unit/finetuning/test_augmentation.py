@@ -15,7 +15,16 @@ def test_faster_is_shorter_and_higher(speed: float) -> None:
 
 
 def settings(**changes: object) -> AugmentationParams:
-    off = {"speed": 0.0, "gain_db": 0.0, "equalizer_db": 0.0, "noise_snr_db": None, "spec_augment": 0.0}
+    off = {
+        "speed": 0.0,
+        "gain_db": 0.0,
+        "equalizer_db": 0.0,
+        "noise_snr_db": None,
+        "noise_folder": None,
+        "room": 0.0,
+        "room_folder": None,
+        "spec_augment": 0.0,
+    }
     return AugmentationParams.model_validate({**off, **changes})
 
 

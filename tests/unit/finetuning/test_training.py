@@ -49,6 +49,7 @@ def params(**changes: Any) -> TrainParams:
         "epochs": 2,
         "batch_size": 4,
         "accumulation": 1,
+        "processes": 1,
         "gradient_checkpointing": False,
         "cache_gb": 1.0,
         "warmup_share": 0.1,
@@ -57,7 +58,18 @@ def params(**changes: Any) -> TrainParams:
         "patience": 100,
         "keep_learnt": 1.0,
         "validation_utterances": 1000,
-        "augmentation": {"speed": 0.0, "gain_db": 0.0, "equalizer_db": 0.0, "noise_snr_db": None, "spec_augment": 0.0},
+        "augmentation": {
+            "speed": 0.0,
+            "gain_db": 0.0,
+            "equalizer_db": 0.0,
+            "noise_snr_db": None,
+            "noise_folder": None,
+            "room": 0.0,
+            "room_folder": None,
+            "spec_augment": 0.0,
+        },
+        "vocabulary": "drop",
+        "whisper": {"timestamps_share": 0.0, "packing": False},
         "precision": "float32",
         "seed": 1,
     }
@@ -68,7 +80,16 @@ def tiny(kind: str) -> Checkpoint:
     return load_checkpoint(str(TINY[kind]), None)
 
 
-VARIED = {"speed": 0.2, "gain_db": 3.0, "equalizer_db": 6.0, "noise_snr_db": [10.0, 30.0], "spec_augment": 0.2}
+VARIED = {
+    "speed": 0.2,
+    "gain_db": 3.0,
+    "equalizer_db": 6.0,
+    "noise_snr_db": [10.0, 30.0],
+    "noise_folder": None,
+    "room": 0.0,
+    "room_folder": None,
+    "spec_augment": 0.2,
+}
 EXAMPLES = [Example(str(n), text, 1.0) for n, text in enumerate(["go back", "stop", "yes please", "seven two"])]
 
 
