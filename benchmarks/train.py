@@ -112,7 +112,7 @@ def _lay_out(folder: Path, shape: str, clips: int, layers: int = 12) -> None:
 
 def _child(run: str, folder: Path) -> dict[str, Any]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(os.cpu_count()), "ATTUNE_CACHE": str(folder / "cache"),
-                   "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
+                   "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_WAIT_POLICY": "PASSIVE"}  # fmt: skip
     command = [sys.executable, __file__, *sys.argv[1:], "--child", run, str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -151,9 +151,10 @@ def _ours(folder: Path, arguments: argparse.Namespace, *, part: str = "both", va
     epochs = arguments.epochs or 1
     changed = {
         "part": part, "lora": lora, "batch_size": BATCH, "epochs": epochs, "accumulation": 1, "keep_learnt": 1.0,
-        "method": "lora",        "learning_rate": params.learning_rate.model_copy(update={"lora": RATE}),
+        "method": "lora", "learning_rate": params.learning_rate.model_copy(update={"lora": RATE}),
+        "augmentation": params.augmentation.model_copy(update=off), "evaluations_per_epoch": 1.0, "precision": "auto",
         "gradient_checkpointing": False,
-        "augmentation": params.augmentation.model_copy(update=off), "evaluations_per_epoch": 8.0, "precision": "auto",
+        "whisper": params.whisper.model_copy(update={"timestamps_share": 0.0, "packing": False}),
     }  # fmt: skip
     sounds = _sounds(folder)
     spent, once = _Clock(), _Clock()
@@ -295,7 +296,8 @@ def _stages(project: Path, changed: dict[str, Any], *, evaluate: bool = True) ->
 
 
 def _stage(project: Path, command: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": str(os.cpu_count())}
+    environment = {**os.environ, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": str(os.cpu_count()),
+                   "OMP_WAIT_POLICY": "PASSIVE"}  # fmt: skip
     done = subprocess.run([sys.executable, "-m", *f"stages.{command}".split()], cwd=project, env=environment, capture_output=True,
                           text=True, check=False)  # fmt: skip
     if done.returncode:

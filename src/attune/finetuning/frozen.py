@@ -6,7 +6,6 @@ they hear each clip alone, kept or not, as in recognition: padding would change 
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from hashlib import sha256
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from transformers.modeling_outputs import BaseModelOutput
 
+from attune.finetuning import processes
 from attune.finetuning.families import Batch, Example, Family, Samples
 from attune.finetuning.hearing_alone import hear_alone
 from attune.finetuning.lessons import Features, varies
@@ -56,11 +56,12 @@ def with_frozen_front(family: Family, model: Any, digest: str, params: TrainPara
     return family
 
 
-def hear_once(features: Features, family: Family, examples: Sequence[Example]) -> None:
+def hear_once(features: Features, examples: Sequence[Example]) -> None:
     """Computes what is to be computed once, before the first step; of several processes each begins with its own share."""
+    family: Any = features.family
     if not (isinstance(family, _Fronted) and family.states):
         return
-    first = len(examples) * int(os.environ.get("RANK", "0")) // int(os.environ.get("WORLD_SIZE", "1"))
+    first = len(examples) * processes.rank() // processes.count()
     for example in track([*examples[first:], *examples[:first]], "hearing once what does not learn", len(examples)):
         features.of(example)
     if family.states.refused:

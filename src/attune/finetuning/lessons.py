@@ -19,14 +19,14 @@ class Features:
     """Features and labels by example, kept once computed as long as they fit into memory."""
 
     def __init__(self, family: Family, sounds: SoundSource, surroundings: Surroundings | None = None) -> None:
-        self._family, self._sounds, self._surroundings = family, sounds, surroundings
+        self.family, self._sounds, self._surroundings = family, sounds, surroundings
         self._kept: dict[str, NDArray[np.float32]] = {}
         self._free_bytes = _FEATURE_BYTES
 
     def of(self, example: Example) -> NDArray[np.float32]:
         if example.id in self._kept:
             return self._kept[example.id]
-        features = self._family.features(self._sounds[example.id])
+        features = self.family.features(self._sounds[example.id])
         if features.nbytes <= self._free_bytes:
             self._kept[example.id] = features
             self._free_bytes -= features.nbytes
@@ -34,8 +34,8 @@ class Features:
 
     def exact(self) -> "Features":
         """Those that validation hears."""
-        family = self._family.exact()
-        return self if family is self._family else Features(family, self._sounds)
+        family = self.family.exact()
+        return self if family is self.family else Features(family, self._sounds)
 
     def varied(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> NDArray[np.float32]:
         """The example as another speaker with another microphone; at its own speed where the family could not learn it faster."""
@@ -46,21 +46,20 @@ class Features:
             samples = self._surroundings.around(samples, rng)
         if params.noise_folder is not None:
             params = params.model_copy(update={"noise_snr_db": None})  # the noise is there already
-        features = self._family.features(through_another_microphone(samples, params, rng))
+        features = self.family.features(through_another_microphone(samples, params, rng))
         return masked(features, params.spec_augment, rng) if params.spec_augment else features
 
     def speed(self, example: Example, params: AugmentationParams, rng: np.random.Generator) -> float:
         """How fast it is played; the first draw from `rng`, so that what is drawn later cannot change it."""
         speed = draw_speed(params, rng)
         played = replace(example, duration_s=example.duration_s / speed)
-        return speed if self._family.refusal(played, self._family.labels(example.text, example.language)) is None else 1.0
+        return speed if self.family.refusal(played, self.family.labels(example.text, example.language)) is None else 1.0
 
 
 @dataclass(frozen=True)
 class Lesson:
     """The windows to learn, those that judge what was learnt, and those that tell what was forgotten."""
 
-    family: Family
     features: Features
     learnable: Sequence[Example]
     validation: Sequence[Example]

@@ -42,6 +42,8 @@ def prepared(model: Any, family: Family, params: TrainParams, device: str, *, ne
     with quietly():
         adapted = get_peft_model(model, config)
     config.target_modules = sorted(config.target_modules or ())  # peft has a set, which is written in another order each run
+    if params.method == "lora" and lora.variant != "dora":  # DoRA takes the norm of weights in the type of its input
+        _take_input_as_it_is(adapted)
     if new_letters:  # a changed vocabulary makes peft look for embeddings to save, which CTC models do not have
         adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)  # type: ignore[method-assign]
     return adapted
@@ -99,6 +101,13 @@ def in_four_bits(model: Any, device: str) -> Any:
             model.set_submodule(name, packed)
     model.is_loaded_in_4bit = True  # what peft asks
     return model.to(device)
+
+
+def _take_input_as_it_is(adapted: Any) -> None:
+    """Lets adapters not turn their input into float32, as autocast would turn it back at once: a tenth of a step on a CPU."""
+    for module in adapted.modules():
+        if hasattr(module, "cast_input_dtype_enabled"):
+            module.cast_input_dtype_enabled = False
 
 
 def trainable_share(model: Any) -> float:

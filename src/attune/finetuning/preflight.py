@@ -56,8 +56,8 @@ def foresee(model: Any, lesson: Lesson, params: TrainParams, device: str) -> Nee
     The model, on its device already, stays as it is.
     """
     longest = lesson.features.of(max(lesson.learnable, key=lambda e: (e.duration_s, e.id)))
-    labels = max((lesson.family.labels(e.text) for e in lesson.learnable), key=len)
-    batches = [lesson.family.collate([(longest, labels)] * count) for count in (1, 2)]
+    labels = max((lesson.features.family.labels(e.text) for e in lesson.learnable), key=len)
+    batches = [lesson.features.family.collate([(longest, labels)] * count) for count in (1, 2)]
     weights, learning = _megabytes(model.parameters()), _megabytes(p for p in model.parameters() if p.requires_grad)
     saved = weights if params.method == "full" else learning
     return Needs(

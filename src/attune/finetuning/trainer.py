@@ -41,10 +41,9 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
 
     def __init__(self, model: Any, arguments: TrainingArguments, params: TrainParams, lesson: Lesson) -> None:
         self.lesson, self._params = lesson, params
-        self._family, self._features = lesson.family, lesson.features
-        self._labels = Labels(lesson.family, params.whisper.timestamps_share, params.seed)
-        self._judge, self._judged = lesson.family.exact(), lesson.features.exact()
-        self.costs = Costs("cpu" if arguments.use_cpu else "cuda")
+        self._features = lesson.features
+        self._labels = Labels(lesson.features.family, params.whisper.timestamps_share, params.seed)
+        self._judged, self.costs = lesson.features.exact(), Costs("cpu" if arguments.use_cpu else "cuda")
         super().__init__(
             model,
             arguments,
@@ -70,7 +69,7 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
         with torch.no_grad(), quietly():
             for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
                 batch = ordered[start : start + _RECOGNISED_AT_ONCE]
-                texts = self._judge.recognize(model, [self._judged.of(e) for e in batch])
+                texts = self._judged.family.recognize(model, [self._judged.of(e) for e in batch])
                 scores += [scoring.score(e.id, e.text, text) for e, text in zip(batch, texts, strict=True)]
         words, _ = scoring.pool(processes.gathered(scores))
         return words.rate
@@ -92,13 +91,15 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
 
     def _sizes(self) -> list[int]:
         """Frames and tokens of each example, over the least there is: the frames of Whisper's window are always as many."""
-        labels = (len(self._family.labels(e.text, e.language)) for e in self.lesson.learnable)
-        sizes = [self._family.positions(e.duration_s) + count for e, count in zip(self.lesson.learnable, labels, strict=True)]
+        labels = (len(self._features.family.labels(e.text, e.language)) for e in self.lesson.learnable)
+        sizes = [
+            self._features.family.positions(e.duration_s) + count for e, count in zip(self.lesson.learnable, labels, strict=True)
+        ]
         return [size - min(sizes) for size in sizes]
 
     def _collate(self, examples: Sequence[Example]) -> Any:
         number = int(self.state.epoch or 0)
-        batch = self._family.collate([(self._varied(e, number), self._written(e, number)) for e in examples])
+        batch = self._features.family.collate([(self._varied(e, number), self._written(e, number)) for e in examples])
         return {**batch, UTTERANCES: [e.id for e in examples]}
 
     def _varied(self, example: Example, number: int) -> NDArray[np.float32]:

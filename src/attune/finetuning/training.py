@@ -81,12 +81,13 @@ def finetune(
     learnable = windows(learnable, family, checkpoint.model, sounds, params)
     sounds, surroundings = PackedSounds(out_of_domain.beside(sounds), learnable), Surroundings(params.augmentation)
     model = prepared(checkpoint.model, family, params, device, new_letters=outside is not None and bool(outside.learnt))
-    family = with_frozen_front(family, model, checkpoint.digest, params, device)
+    heard = with_frozen_front(family, model, checkpoint.digest, params, device)
     forgetting = Forgetting(within_window(out_of_domain.examples, family), params.forgetting.max_increase_points)
     data = (learnable, validation, forgetting.examples)
     home = work / _fingerprint(checkpoint, data, params, language, device, surroundings.digest)
     with owned(home):
-        lesson = Lesson(family, Features(family, sounds, surroundings), learnable, validation, forgetting)
+        lesson = Lesson(Features(heard, sounds, surroundings), learnable, validation, forgetting)
+        hear_once(lesson.features, learnable)
         start = shared(params, processes.count(), halvings)
         trainer, report = _fitting(model, lesson, start, home, folder, device, live)
         report = replace(
@@ -114,7 +115,6 @@ def _fitting(
     others are waiting for it.
     """
     learning = {name: p.detach().clone().cpu() for name, p in model.named_parameters() if p.requires_grad}
-    hear_once(lesson.features, lesson.family, lesson.learnable)
     while True:
         settings = arguments(params, home, len(lesson.learnable), bool(lesson.validation), device)
         trainer = WerTrainer(model, settings, params, lesson)

@@ -49,7 +49,7 @@ def test_what_learns_decides_what_optimizer_and_checkpoints_take(kind: str, tmp_
     def need(method: str) -> Any:
         params = train_params(method=method)
         model, family = prepared(tmp_path / "base", params, kind)
-        return foresee(model, Lesson(family, Features(family, Clips()), EXAMPLES, [], Forgetting([], None)), params, "cpu")
+        return foresee(model, Lesson(Features(family, Clips()), EXAMPLES, [], Forgetting([], None)), params, "cpu")
 
     lora, full = need("lora"), need("full")
     assert lora.optimizer_mb < full.optimizer_mb <= 2 * full.weights_mb
@@ -66,9 +66,7 @@ def test_each_more_utterance_takes_what_the_second_did(tmp_path: Path, monkeypat
         monkeypatch.setattr(preflight, "memory_growths_mb", measured)
         params = train_params(**changes)
         model, family = prepared(tmp_path / "base", params)
-        return foresee(
-            model, Lesson(family, Features(family, Clips()), EXAMPLES, [], Forgetting([], None)), params, "cpu"
-        ).step_mb
+        return foresee(model, Lesson(Features(family, Clips()), EXAMPLES, [], Forgetting([], None)), params, "cpu").step_mb
 
     assert step_mb(batch_size=1) == 100
     assert step_mb(batch_size=4) == 190
@@ -106,7 +104,7 @@ def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     torch.manual_seed(3)
-    foresee(model, Lesson(family, Features(family, Clips()), EXAMPLES, [], Forgetting([], None)), params, "cpu")
+    foresee(model, Lesson(Features(family, Clips()), EXAMPLES, [], Forgetting([], None)), params, "cpu")
     drawn = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.rand(1))

@@ -340,7 +340,7 @@ def test_each_pass_hears_the_recordings_changed_and_the_same_pass_hears_them_ali
         checkpoint.model,
         arguments(settings, tmp_path, 4, validated=False, device="cpu"),
         settings,
-        Lesson(family, Features(family, Tones()), EXAMPLES, [], Forgetting([], None)),
+        Lesson(Features(family, Tones()), EXAMPLES, [], Forgetting([], None)),
     )
     first, again, second = (trainer._varied(EXAMPLES[0], number) for number in (0, 0, 1))
     assert np.array_equal(first, again)
