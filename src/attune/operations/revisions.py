@@ -40,7 +40,9 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         if self._git("rev-parse", "--is-inside-work-tree") is None:
-            raise DataError(f"{folder.resolve()} is not in a git repository, so there are no revisions; make it one with: git init")
+            raise DataError(
+                f"{folder.resolve()} is not in a git repository, so there are no revisions; make it one with: git init"
+            )
 
     def resolve(self, name: str) -> Revision:
         """`workspace`, a name of an experiment, or whatever git calls a commit. Raises DataError where it is none of them."""
@@ -52,7 +54,7 @@ class Repository:
         found = self._experiments(f"refs/exps/??/*/{name}") if name and not set(name) & set("*?[") else []
         if not found:
             raise DataError(
-                f"{name!r} is neither a commit, branch or tag of git nor an experiment of DVC; see: git log --oneline, dvc exp list -A"
+                f"{name!r} is neither a commit, branch or tag of git nor an experiment of DVC; see: git branch -a, dvc exp list -A"
             )
         commits = {commit for _, commit in found}
         if len(commits) > 1:
@@ -67,9 +69,8 @@ class Repository:
 
     def history(self, file: Path, most: int, until: Revision) -> list[Commit]:
         """The last `most` commits that changed `file`, oldest first, along the first parents of `until`."""
-        listed = self._git(
-            "log", "--first-parent", f"--max-count={most}", "--format=%h%x09%H%x09%cs%x09%s", until.commit or "HEAD", "--", file.as_posix()
-        )  # fmt: skip
+        shape = ("--first-parent", f"--max-count={most}", "--format=%h%x09%H%x09%cs%x09%s")
+        listed = self._git("log", *shape, until.commit or "HEAD", "--", file.as_posix())
         lines = [line.split("\t", 3) for line in (listed or "").splitlines()]
         return [Commit(Revision(short, full), date, subject) for short, full, date, subject in reversed(lines)]
 

@@ -57,7 +57,9 @@ def load_experiment(repository: Repository, revision: Revision, metrics: Path, p
     if results is None or rows is None:
         missing = metrics / (RESULTS if results is None else f"evaluation/{UTTERANCE_ROWS}")
         remedy = "dvc repro evaluate" if revision.commit is None else "commit the metrics there with git, or leave it out"
-        raise DataError(f"{revision.name} has no {missing.as_posix()}, so it was not evaluated or its metrics were not kept; {remedy}")
+        raise DataError(
+            f"{revision.name} has no {missing.as_posix()}, so it was not evaluated or its metrics were not kept; {remedy}"
+        )
     where = f"{revision.name}:{(metrics / 'evaluation' / UTTERANCE_ROWS).as_posix()}"
     return Experiment(
         name=revision.name,
