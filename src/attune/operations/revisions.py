@@ -54,7 +54,7 @@ class Repository:
         found = self._experiments(f"refs/exps/??/*/{name}") if name and not set(name) & set("*?[") else []
         if not found:
             raise DataError(
-                f"{name!r} is neither a commit, branch or tag of git nor an experiment of DVC; see: git branch -a, dvc exp list -A"
+                f"{name!r} is neither a commit, branch or tag of git nor an experiment of DVC; see: git log, dvc exp list -A"
             )
         commits = {commit for _, commit in found}
         if len(commits) > 1:

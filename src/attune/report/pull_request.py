@@ -160,7 +160,7 @@ def _settings(row: Compared) -> list[str]:
 
 def _reading(comparison: Comparison) -> list[str]:
     told = (
-        f"<sub>Better by: percentage points of WER. Sure: paired bootstrap over {comparison.unit} at {comparison.confidence:.0%}, "
+        f"<sub>Better by: points of WER. Sure: paired bootstrap over {comparison.unit} at {comparison.confidence:.0%}, "
         "slices corrected by Holm; figures without that word come without a test. Scores are against human references only.</sub>"
     )
     return [told, ""]
