@@ -1,6 +1,7 @@
 """A comparison as a table for a terminal, and as rows for a spreadsheet."""
 
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from attune.report.comparing import Compared, Comparison
@@ -11,6 +12,7 @@ COLUMNS = (
     "memory_mb", "on_pareto_front", "changed_params",
 )  # fmt: skip
 COST_TITLES = {"size_mb": "size, MB", "minutes": "minutes", "memory_mb": "memory, MB"}
+_WIDTH = 100
 _JUDGEMENTS = {"uncertain": "may be chance", "unknown": "cannot be told", "same": "the same errors"}
 
 
@@ -22,7 +24,8 @@ def csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
 def text(comparison: Comparison) -> str:
     """The table with what it means below, ending in a newline."""
     table = aligned([heads(comparison), *(cells(row) for row in comparison.rows)])
-    return "\n".join([*table, "", *notes(comparison)]) + "\n"
+    wrapped = [textwrap.fill(note, _WIDTH, break_long_words=False, break_on_hyphens=False) for note in notes(comparison)]
+    return "\n".join([*table, "", *wrapped]) + "\n"
 
 
 def heads(comparison: Comparison) -> list[str]:
@@ -41,7 +44,7 @@ def cells(row: Compared) -> list[str]:
         span(row.wer_low, row.wer_high, 100),
         "" if gained is None else number(gained.points, "+.2f"),
         "" if gained is None else span(gained.low, gained.high),
-        "" if row.difference is None else number(row.p_corrected, ".3f"),
+        "" if row.difference is None else _p(row.p_corrected),
         _JUDGEMENTS.get(row.judgement, row.judgement),
         number(row.cost.size_mb, ".1f"),
         number(row.cost.minutes, ".1f"),
@@ -69,9 +72,9 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns of even width; columns that are empty but for their head are left out."""
+    """Lines with columns of even width; those in which nothing is known but their head are left out."""
     width = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    kept = [n for n in range(len(rows[0])) if any(row[n] for row in rows[1:])]
+    kept = [n for n in range(len(rows[0])) if any(row[n] not in ("", "?") for row in rows[1:])]
     return ["  ".join(row[n].ljust(width[n]) for n in kept).rstrip() for row in rows]
 
 
@@ -90,6 +93,10 @@ def span(low: float | None, high: float | None, factor: float = 1) -> str:
     return "none" if low is None or high is None else f"{low * factor:.2f} to {high * factor:.2f}"
 
 
+def _p(value: float | None) -> str:
+    return "<0.001" if value is not None and value < 0.001 else number(value, ".3f")
+
+
 def _refusal(row: Compared, reference: Compared) -> str:
     which = f"of its {row.utterances} test utterances {row.common} are among the {reference.utterances} of {reference.name}"
     remedy = "; --common compares on these" if row.common else ""
@@ -100,12 +107,13 @@ def _settings(row: Compared) -> str:
     return ", ".join(f"{key}={value}" for key, value in row.changed)
 
 
-def _unknown(rows: Iterable[Compared]) -> list[str]:
+def _unknown(rows: Sequence[Compared]) -> list[str]:
     lacking = {
         title: [row.name for row in rows if getattr(row.cost, key) is None]
         for key, title in COST_TITLES.items()
     }  # fmt: skip
-    told = [f"{title} of {', '.join(names)}" for title, names in lacking.items() if names]
+    everyone = [row.name for row in rows]
+    told = [f"{title} of {'all' if names == everyone else ', '.join(names)}" for title, names in lacking.items() if names]
     why = "minutes and memory differ from run to run, so only what stands in the workspace has them"
     return [f"Unknown: {'; '.join(told)} ({why})."] if told else []
 
