@@ -1,4 +1,4 @@
-"""The commands that compare: `attune compare`, `attune report`, `attune sweep`."""
+"""The commands around experiments: `attune compare` and `attune sweep`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -7,9 +7,11 @@ import click
 
 from attune.commandline import PARAMS, one_line
 from attune.errors import DataError, ParamsError
-from attune.params import load_params
+from attune.params import Params, load_params
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from attune.operations.revisions import Repository, Revision
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -29,6 +31,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many commits --trend shows.")
 @click.option("--csv", "csv_file", type=_FILE, help="Also writes the figures here.")
 @click.option("--html", "html_file", type=_FILE, help="Also writes a page here, with a drawing of WER against cost.")
+@click.option("--markdown", "markdown_file", type=_FILE, help="Instead: what one revision changes, for a pull request.")
 @PARAMS
 def compare(
     revisions: tuple[str, ...],
@@ -40,6 +43,7 @@ def compare(
     last: int,
     csv_file: Path | None,
     html_file: Path | None,
+    markdown_file: Path | None,
     params_file: Path,
 ) -> None:
     """Compares experiments and revisions with one of them; without names the workspace with HEAD."""
@@ -63,6 +67,9 @@ def compare(
     if everything and not others:
         raise DataError(f"no experiment was made from {against}; make some with: attune sweep, or see: dvc exp list -A")
     others = others or [repository.resolve(WORKSPACE)]
+    if markdown_file:
+        _write_change(repository, reference, others, params, Path(params_file.name), markdown_file)
+        return
     first, *rest = (
         load_experiment(repository, each, params.paths.metrics, Path(params_file.name)) for each in (reference, *others)
     )
@@ -72,34 +79,6 @@ def compare(
         write_csv(csv_file, comparison_tables.COLUMNS, comparison_tables.csv_rows(found))
     if html_file:
         write_text(html_file, comparison_page.page(found))
-
-
-@click.command()
-@click.option("--against", default="HEAD", show_default=True, help="The base: a commit, branch, tag or experiment.")
-@click.option("--revision", default="workspace", show_default=True, help="What is reported.")
-@click.option("--to", type=_FILE, help="Where to; printed if not given.")
-@PARAMS
-def report(against: str, revision: str, to: Path | None, params_file: Path) -> None:
-    """Writes what a change brings as Markdown for a pull request: metrics against the base, slices that got worse first."""
-    from attune.files import write_text
-    from attune.operations.revisions import Repository
-    from attune.report.experiments import load_experiment
-    from attune.report.pull_request import report as markdown
-
-    params = load_params(params_file)
-    repository = Repository(params_file.parent)
-    here, base, why = repository.resolve(revision), repository.resolve(against), None
-    now = load_experiment(repository, here, params.paths.metrics, Path(params_file.name))
-    try:
-        before = load_experiment(repository, base, params.paths.metrics, Path(params_file.name))
-    except DataError as error:  # the first evaluation ever, or the first of this version: there is nothing before it
-        before, why = None, str(error)
-    text = markdown(now, before, why, params.evaluate)
-    if to is None:
-        click.echo(text, nl=False)
-    else:
-        write_text(to, text)
-        click.echo(f"report: {one_line(str(to))}")
 
 
 @click.command()
@@ -132,6 +111,25 @@ def sweep(
     click.echo(
         f"# {len(planned.experiments)} experiments; {'compare them' if now else 'then compare them'}: attune compare {names}"
     )
+
+
+def _write_change(
+    repository: "Repository", base: "Revision", others: "Sequence[Revision]", params: Params, params_file: Path, to: Path
+) -> None:
+    """A base without an evaluation is told in the text: of a first pull request there is nothing to compare with."""
+    from attune.files import write_text
+    from attune.report.change_report import report
+    from attune.report.experiments import load_experiment
+
+    if len(others) > 1:
+        raise ParamsError(f"--markdown tells of one revision, and {len(others)} are named: {', '.join(o.name for o in others)}")
+    now, before, why = load_experiment(repository, others[0], params.paths.metrics, params_file), None, None
+    try:
+        before = load_experiment(repository, base, params.paths.metrics, params_file)
+    except DataError as error:
+        why = str(error)
+    write_text(to, report(now, before, why, params.evaluate))
+    click.echo(f"compare: {one_line(str(to))}")
 
 
 def _show_trend(repository: "Repository", metrics: Path, last: int, until: "Revision", csv_file: Path | None) -> None:

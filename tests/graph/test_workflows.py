@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from attune.cli import main
-from attune.report.pull_request import MARKER
+from attune.report.change_report import MARKER
 
 FOLDER = Path(__file__).resolve().parents[2] / ".github" / "workflows"
 NAMES = ["ci", "gpu-run", "pull-request"]

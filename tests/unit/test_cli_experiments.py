@@ -22,6 +22,11 @@ def said(folder: Path, *arguments: str) -> str:
     return done.output
 
 
+def markdown(tmp_path: Path, folder: Path, *arguments: str) -> str:
+    said(folder, "compare", *arguments, "--markdown", str(tmp_path / "report.md"))
+    return (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 def refused(folder: Path, *arguments: str) -> str:
     done = attune(folder, *arguments)
     assert done.exit_code == 2, done.output
@@ -155,8 +160,7 @@ def test_trend_tells_each_commit_that_changed_the_evaluation(revisions: Path, tm
 
 
 def test_report_compares_two_commits(revisions: Path, tmp_path: Path) -> None:
-    said(revisions, "report", "--against", "better", "--revision", "first", "--to", str(tmp_path / "report.md"))
-    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    text = markdown(tmp_path, revisions, "first", "--against", "better")
     assert text.startswith("<!-- attune report -->\n")
     assert re.search(
         r"\*\*WER of the tuned model: 1\d\.\d\d% -> 4\d\.\d\d%, \d+\.\d\d percentage points worse\*\* .*beyond chance", text
@@ -169,8 +173,8 @@ def test_report_compares_two_commits(revisions: Path, tmp_path: Path) -> None:
     assert [float(points) for points in slices] == sorted(float(points) for points in slices)
 
 
-def test_report_of_another_test_gives_no_difference_of_wer(revisions: Path) -> None:
-    output = said(revisions, "report", "--against", "better", "--revision", "other")
+def test_report_of_another_test_gives_no_difference_of_wer(revisions: Path, tmp_path: Path) -> None:
+    output = markdown(tmp_path, revisions, "other", "--against", "better")
     assert "tested on different utterances" in output
     assert "### Slices" not in output
     assert "beyond chance" not in output
@@ -180,9 +184,24 @@ def test_report_of_the_first_evaluation_stands_alone(tmp_path: Path) -> None:
     folder = project(tmp_path / "new")
     commit(folder, "nothing evaluated")
     evaluate_into(folder, 3)
-    output = said(folder, "report", "--against", "HEAD")
+    output = markdown(tmp_path, folder)
     assert "Not compared with the base branch: HEAD has no metrics/evaluation_results.json" in output
     assert "| WER |" in output
+
+
+def test_report_tells_of_one_revision_only(revisions: Path) -> None:
+    assert "2 are named: first, other" in refused(revisions, "compare", "first", "other", "--markdown", "report.md")
+
+
+def test_names_from_outside_are_no_markup_in_the_report(tmp_path: Path) -> None:
+    folder = project(tmp_path / "names")
+    evaluate_into(folder, 3)
+    commit(folder, "first")
+    results = folder / "metrics" / "evaluation_results.json"
+    results.write_text(results.read_text().replace('"noisy"', '"a|b <img src=x> @anna [x](y)"'))
+    output = markdown(tmp_path, folder)
+    assert "a\\|b &lt;img src=x> @\u200banna \\[x](y)" in output
+    assert "<img" not in output
 
 
 def test_unknown_revision_is_one_line(revisions: Path) -> None:
