@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import click
 
+from attune.cli_experiments import compare, sweep
 from attune.cli_gold import gold, llm
 from attune.commandline import PARAMS, AttuneGroup, one_line
 from attune.errors import DataError
@@ -25,6 +26,8 @@ def main() -> None:
 
 main.add_command(gold)
 main.add_command(llm)
+main.add_command(compare)
+main.add_command(sweep)
 
 
 @main.command()

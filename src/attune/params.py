@@ -430,11 +430,16 @@ def load_params(path: Path) -> Params:
         raise ParamsError(f"{path} does not exist; run from the project's root") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
+    return check_params(content, str(path))
+
+
+def check_params(content: Any, where: str) -> Params:
+    """The same of parsed YAML; `where` is named in errors."""
     try:
         return Params.model_validate(content)
     except ValidationError as error:
         faults = [_describe(dict(fault)) for fault in error.errors()]
-        raise ParamsError(f"{path} has {len(faults)} fault(s): " + "; ".join(faults)) from error
+        raise ParamsError(f"{where} has {len(faults)} fault(s): " + "; ".join(faults)) from error
 
 
 def _describe(fault: dict[str, Any]) -> str:

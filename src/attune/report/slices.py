@@ -34,7 +34,11 @@ def slices(pairs: Sequence[Pair], params: EvaluateParams) -> tuple[SliceScores, 
 
 def deciding_unit(pairs: Sequence[Pair], params: EvaluateParams) -> Unit:
     """What is resampled of them: as `evaluate.resample` says, but never less than two speakers."""
-    speakers = len({pair.utterance.speaker for pair in pairs})
+    return unit_for(len({pair.utterance.speaker for pair in pairs}), params)
+
+
+def unit_for(speakers: int, params: EvaluateParams) -> Unit:
+    """The same, of so many speakers."""
     if params.resample == "auto":
         return "speakers" if speakers >= ENOUGH_SPEAKERS else "utterances"
     return "utterances" if speakers < 2 else params.resample

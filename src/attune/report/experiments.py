@@ -1,0 +1,123 @@
+"""An experiment as it can be compared: what was evaluated, every test utterance, what it cost, and the params it had."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from attune.errors import DataError
+from attune.files import parse_jsonl
+from attune.operations.revisions import Repository, Revision
+from attune.report.results import Results, UtteranceResult, parse_results
+from attune.report.tables import UTTERANCE_ROWS
+
+RESULTS = "evaluation_results.json"
+"""Where in the folder of metrics the results stand."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model costs; None is unknown: times and memory differ from run to run, so the graph does not keep them."""
+
+    size_mb: float | None
+    """Of the model to deploy."""
+    minutes: float | None
+    """Of training."""
+    memory_mb: float | None
+    """Peak of training."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One revision."""
+
+    name: str
+    commit: str | None
+    """None for the workspace."""
+    results: Results
+    utterances: tuple[UtteranceResult, ...]
+    cost: Cost
+    params: Mapping[str, str]
+    """Flat: `train.lora.rank`; empty where there is no params file."""
+
+
+def results_at(repository: Repository, revision: Revision, metrics: Path) -> Results | None:
+    """The evaluation of a revision, None where it has none. Raises DataError where it is of another version of Attune."""
+    text = repository.tracked_text(revision, metrics / RESULTS)
+    return None if text is None else parse_results(text, f"{revision.name}:{(metrics / RESULTS).as_posix()}")
+
+
+def load_experiment(repository: Repository, revision: Revision, metrics: Path, params_file: Path) -> Experiment:
+    """Everything of one revision. Raises DataError where it was not evaluated, or by another version of Attune."""
+    results = results_at(repository, revision, metrics)
+    rows = repository.tracked_text(revision, metrics / "evaluation" / UTTERANCE_ROWS)
+    if results is None or rows is None:
+        missing = metrics / (RESULTS if results is None else f"evaluation/{UTTERANCE_ROWS}")
+        remedy = "dvc repro evaluate" if revision.commit is None else "commit the metrics there with git, or leave it out"
+        raise DataError(
+            f"{revision.name} has no {missing.as_posix()}, so it was not evaluated or its metrics were not kept; {remedy}"
+        )
+    where = f"{revision.name}:{(metrics / 'evaluation' / UTTERANCE_ROWS).as_posix()}"
+    return Experiment(
+        name=revision.name,
+        commit=revision.commit,
+        results=results,
+        utterances=tuple(parse_jsonl(rows, UtteranceResult, where)),
+        cost=_cost(repository, revision, metrics),
+        params=_flat(_read_yaml(repository.text(revision, params_file))),
+    )
+
+
+def changed_params(experiment: Experiment, reference: Experiment) -> dict[str, str]:
+    """What the experiment sets otherwise; params that either does not know are left out."""
+    before = reference.params
+    return {key: value for key, value in experiment.params.items() if key in before and before[key] != value}
+
+
+def _cost(repository: Repository, revision: Revision, metrics: Path) -> Cost:
+    training, release = (_read_json(repository.text(revision, metrics / f"{stage}.json")) for stage in ("train", "convert_ct2"))
+    known = {**training, **_timing(repository, revision, metrics)}
+    minutes = _number(known, "training_minutes")
+    return Cost(
+        size_mb=_number(release, "size_mb"),
+        minutes=_number(known, "minutes") if minutes is None else minutes,
+        memory_mb=_number(known, "peak_memory_mb"),
+    )
+
+
+def _timing(repository: Repository, revision: Revision, metrics: Path) -> Mapping[str, Any]:
+    """Of training. In the workspace it may be of another run: the stage writes it last, DVC restores only the metrics."""
+    figures, times = metrics / "train.json", metrics / "timing" / "train.json"
+    if revision.commit is None and repository.is_newer(figures, times):
+        return {}
+    return _read_json(repository.text(revision, times))
+
+
+def _number(content: Mapping[str, Any], key: str) -> float | None:
+    value = content.get(key)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _read_json(text: str | None) -> Mapping[str, Any]:
+    """Empty for what is missing or damaged: costs are told where they are known."""
+    try:
+        content = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _read_yaml(text: str | None) -> Any:
+    try:
+        return yaml.safe_load(text or "{}")
+    except yaml.YAMLError:
+        return {}
+
+
+def _flat(content: Any, prefix: str = "") -> dict[str, str]:
+    if not isinstance(content, dict):
+        return {prefix: json.dumps(content, default=str).strip('"')}
+    return {key: value for name, part in content.items() for key, value in _flat(part, f"{prefix}.{name}".lstrip(".")).items()}

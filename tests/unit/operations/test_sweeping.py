@@ -1,0 +1,119 @@
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from projects import commit, evaluate_into, project
+
+from attune.errors import ParamsError
+from attune.operations.sweeping import plan
+
+ROOT = Path(__file__).parents[3]
+_STAGE = """
+import shutil, sys, yaml
+params = yaml.safe_load(open("params.yaml"))
+name = f"{params['train']['lora']['rank']}-{params['model']['name'].rpartition('/')[2]}"
+shutil.rmtree("metrics", ignore_errors=True)
+shutil.copytree(f"made/{name}/metrics", "metrics")
+"""
+
+
+def small(tmp_path: Path) -> Path:
+    return project(tmp_path / "project", rank=32) / "params.yaml"
+
+
+def test_every_combination_is_an_experiment_of_its_own(tmp_path: Path) -> None:
+    sweep = plan(
+        small(tmp_path), {"train.lora.rank": ["4", "8"], "model.name": ["models/tiny/whisper", "models/tiny/ctc"]}, "s", 2
+    )
+    assert list(sweep.experiments) == ["s-rank-4-name-whisper", "s-rank-4-name-ctc", "s-rank-8-name-whisper", "s-rank-8-name-ctc"]
+    assert sweep.script().splitlines()[1] == (
+        "dvc exp run --queue --name s-rank-4-name-ctc -S train.lora.rank=4 -S model.name=models/tiny/ctc -S train.lora.alpha=8"
+    )
+    assert sweep.script().splitlines()[-1] == "dvc exp run --run-all --jobs 2"
+
+
+def test_alpha_stays_where_it_is_set(tmp_path: Path) -> None:
+    sweep = plan(small(tmp_path), {"train.lora.rank": ["4"], "train.lora.alpha": ["16", "32"]}, "s", 1)
+    assert [settings[1] for settings in sweep.experiments.values()] == [("train.lora.alpha", "16"), ("train.lora.alpha", "32")]
+
+
+def test_experiments_of_like_names_stay_apart(tmp_path: Path) -> None:
+    assert len(plan(small(tmp_path), {"model.name": ["a/model", "b/model"]}, "s", 1).experiments) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"train.lora.rank": ["0"]}, r"train.lora.rank=0.*train.lora.rank: Input should be greater"),
+        ({"train.lora.rang": ["4"]}, r"train.lora.rang: unknown key"),
+        ({"train.epochs.more": ["4"]}, "no key of params.yaml"),
+        ({}, "nothing to vary"),
+    ],
+)
+def test_values_that_params_refuse_are_refused_before_anything_is_queued(
+    tmp_path: Path, values: dict[str, list[str]], fault: str
+) -> None:
+    with pytest.raises(ParamsError, match=fault):
+        plan(small(tmp_path), values, "s", 1)
+
+
+def test_ranks_and_both_tiny_models_are_six_experiments(tmp_path: Path) -> None:
+    values = {"train.lora.rank": ["4", "8", "16"], "model.name": ["models/tiny/whisper", "models/tiny/ctc"]}
+    assert len(plan(small(tmp_path), values, "sweep", 1).experiments) == 6
+
+
+def test_sweep_runs_through_the_queue_of_dvc_and_is_compared(tmp_path: Path) -> None:
+    folder = _pipeline(tmp_path)  # two experiments of the six: DVC takes ten seconds for each
+    done = _attune(folder, "sweep", "--rank", "16", "--model", "models/tiny/whisper", "--model", "models/tiny/ctc", "--run")
+    names = ["sweep-rank-16-name-whisper", "sweep-rank-16-name-ctc"]
+    assert f"2 experiments; compare them: attune compare {' '.join(names)}" in done
+    compared = _attune(folder, "compare", *names, "--csv", "compared.csv")
+    with (folder / "compared.csv").open(encoding="utf-8") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["HEAD", *names]
+    assert {row["judgement"] for row in rows.values()} == {"reference", "better"}
+    assert rows[names[0]]["changed_params"] == "train.lora.alpha=32, train.lora.rank=16"
+    assert rows[names[1]]["on_pareto_front"] == "1"
+    assert "sweep-rank-16-name-ctc: model.name=models/tiny/ctc" in compared
+    everything = _attune(folder, "compare", "--all")
+    assert all(name in everything for name in names)
+
+
+def _pipeline(tmp_path: Path) -> Path:
+    """A DVC project of one stage, which takes the metrics of its rank and model from where they were made before."""
+    folder = project(tmp_path / "project")
+    evaluate_into(folder / "made" / "32-whisper", 4, size_mb=4)
+    evaluate_into(folder / "made" / "16-whisper", 1, size_mb=4)
+    evaluate_into(folder / "made" / "16-ctc", 1, size_mb=2)
+    (folder / "stage.py").write_text(_STAGE, encoding="utf-8")
+    outs: list[dict[str, dict[str, bool]]] = [
+        {f"metrics/{name}": {"cache": False}} for name in ("evaluation", "evaluation_results.json", "convert_ct2.json")
+    ]
+    stage = {
+        "cmd": f"{sys.executable} stage.py",
+        "deps": ["stage.py", "made"],
+        "params": ["model", "train"],
+        "outs": outs,
+        "metrics": [{"metrics/evaluate.json": {"cache": False}}],
+    }
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": stage}}), encoding="utf-8")
+    _run(folder, "-m", "dvc", "init", "--quiet")
+    _run(folder, "-m", "dvc", "repro", "--quiet")
+    commit(folder, "first run")
+    return folder
+
+
+def _attune(folder: Path, *arguments: str) -> str:
+    return _run(folder, "-m", "attune.cli", *arguments)
+
+
+def _run(folder: Path, *arguments: str) -> str:
+    identity = {f"GIT_{who}_{what}": "anna@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environment = {**os.environ, **identity, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
