@@ -50,7 +50,7 @@ class Repository:
             return Revision(name, None)
         commit = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         if commit is not None:
-            return Revision(name, commit.strip())
+            return Revision(name[:7] if name == commit.strip() else name, commit.strip())
         found = self._experiments(f"refs/exps/??/*/{name}") if name and not set(name) & set("*?[") else []
         if not found:
             raise DataError(

@@ -77,6 +77,8 @@ def _metrics(here: Experiment, base: Experiment, row: Compared) -> list[str]:
     lines = ["| metric | base branch | here | change | sure |", "|---|---:|---:|---:|---|"]
     for name in [*now, *(n for n in then if n not in now)]:
         before, after = then.get(name), now.get(name)
+        if before is None and after is None:
+            continue
         change = _change(name, before, after)
         lines.append(f"| {_cell(name)} | {_shown(name, before)} | {_shown(name, after)} | {change} | {sure.get(name, '')} |")
     return [*lines, ""]
@@ -168,7 +170,11 @@ def _reading(comparison: Comparison) -> list[str]:
 
 def _alone(here: Experiment) -> list[str]:
     lines = ["| metric | here |", "|---|---:|"]
-    return [*lines, *(f"| {_cell(name)} | {_shown(name, value)} |" for name, value in _figures(here).items()), ""]
+    return [
+        *lines,
+        *(f"| {_cell(name)} | {_shown(name, value)} |" for name, value in _figures(here).items() if value is not None),
+        "",
+    ]
 
 
 def _cell(text: str) -> str:
