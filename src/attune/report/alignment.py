@@ -49,7 +49,8 @@ def _steps(reference: str, hypothesis: str) -> Iterator[Step]:
         if chunk.type == "substitute":
             yield from (Step("substitute", one, other) for one, other in zip(left, right, strict=True))
         else:
-            yield Step(chunk.type, " ".join(left), " ".join(right))
+            kinds: dict[str, Kind] = {"equal": "equal", "delete": "delete", "insert": "insert"}
+            yield Step(kinds[chunk.type], " ".join(left), " ".join(right))
 
 
 def _marked(step: Step) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 Series = Literal["base", "tuned"]
 _WIDTH, _ROW, _LEFT, _RIGHT, _HEAD, _FOOT = 440, 22, 138, 20, 14, 40
 _LONGEST_LABEL = 21
-_HEIGHT = 260
+_HEIGHT, _OVER = 280, 30
 COLOURS = """
 svg{--ink:#1b1b1f;--faint:#d7d7de;--base:#a34100;--tuned:#1d4ed8;--paper:#ffffff}
 @media (prefers-color-scheme:dark){svg{--ink:#ececf1;--faint:#3b3d47;--base:#ffb266;--tuned:#93b4ff;--paper:#16181d}}
@@ -84,7 +84,7 @@ def bars(rows: Sequence[Row], name: str, about: str) -> str:
         parts.append(_label(row.label, top + step / 2 - 2))
         for number, dot in enumerate(row.dots):
             y, right = top + number * 14 + 2, axis.at(dot.value)
-            parts.append(f'<rect class="bar {dot.series}" x="{_LEFT}" y="{y}" width="{max(1.0, right - _LEFT):.1f}" height="10"/>')
+            parts.append(f'<rect class="bar {dot.series}" x="{_LEFT}" y="{y}" width="{right - _LEFT:.1f}" height="10"/>')
             parts.append(f'<text x="{right + 6:.1f}" y="{y + 10}">{dot.value:g}</text>')
     return _svg(parts, height, name, about)
 
@@ -95,8 +95,8 @@ def lines(
     """Lines with a mark at each point; `ideal` adds the diagonal from 0 to 1, and both axes are shares then."""
     points = [point for line in drawn for point in line.points]
     across = _Axis(0.0, 1.0 if ideal else max((x for x, _ in points), default=1.0) or 1.0, 58, _WIDTH - _RIGHT)
-    up = _Axis(0.0, 1.0 if ideal else max((y for _, y in points), default=1.0) or 1.0, _HEIGHT - 48, _HEAD)
-    parts = [*_upright_grid(across, _HEIGHT - 10, percent=ideal), *_level_grid(up, percent=percent)]
+    up = _Axis(0.0, 1.0 if ideal else max((y for _, y in points), default=1.0) or 1.0, _HEIGHT - 46, _OVER)
+    parts = [*_upright_grid(across, _HEIGHT - 10, percent=ideal, top=_OVER), *_level_grid(up, percent=percent)]
     if ideal:
         parts.append(f'<path class="ideal" d="M{across.at(0):.1f} {up.at(0):.1f}L{across.at(1):.1f} {up.at(1):.1f}"/>')
     for line in drawn:
@@ -105,7 +105,7 @@ def lines(
         marked = line.points if len(line.points) <= 30 else ()
         parts += [_mark(line.series, across.at(x), up.at(y)) for x, y in marked]
     parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text>')
-    parts.append(f'<text x="6" y="{_HEAD - 2}">{escape(y_label)}</text>')
+    parts.append(f'<text x="6" y="{_OVER - 14}">{escape(y_label)}</text>')
     return _svg(parts, _HEIGHT, name, about)
 
 
@@ -139,11 +139,11 @@ class _Axis:
         return [round(step * n, 10) for n in range(math.floor(self.high / step + 1e-9) + 1)]
 
 
-def _upright_grid(axis: _Axis, height: float, *, percent: bool) -> Iterable[str]:
+def _upright_grid(axis: _Axis, height: float, *, percent: bool, top: float = _HEAD) -> Iterable[str]:
     bottom = height - _FOOT + 4
     for tick in axis.ticks():
         x = axis.at(tick)
-        yield f'<path class="grid" d="M{x:.1f} {_HEAD}V{bottom}"/>'
+        yield f'<path class="grid" d="M{x:.1f} {top}V{bottom}"/>'
         yield f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{_said(tick, percent)}</text>'
 
 

@@ -53,19 +53,26 @@ def change(found: Difference) -> str:
     """In percentage points with an arrow and a word, as positive is better and a falling rate."""
     if found.points is None:
         return NONE
-    bounds = "" if found.low is None or found.high is None else f"<small>{-found.high:+.2f} to {-found.low:+.2f}</small>"
+    bounds = "" if found.low is None or found.high is None else f"<small>{signed(-found.high)} to {signed(-found.low)}</small>"
     if not found.certain:
-        return f"{_moved(found.points)}{bounds}<small>may be chance</small>"
+        return f"{moved(-found.points)}{bounds}<small>may be chance</small>"
     kind, word = ("better", "better") if found.points > 0 else ("worse", "worse")
-    return f'<span class="{kind}">{_moved(found.points)} {word}</span>{bounds}'
+    return f'<span class="{kind}">{moved(-found.points)} {word}</span>{bounds}'
 
 
-def _moved(points: float) -> str:
-    """How a rate went, of how much it fell.
+def signed(points: float) -> str:
+    """With a sign, and a minus that is one.
 
-    >>> _moved(2.5), _moved(-0.004), _moved(-1)
-    ('↓ −2.50', '= 0.00', '↑ +1.00')
+    >>> signed(2.5), signed(-0.004), signed(-1)
+    ('+2.50', '0.00', '−1.00')
     """
-    if abs(points) < 0.005:
-        return "= 0.00"
-    return f"↓ −{points:.2f}" if points > 0 else f"↑ +{-points:.2f}"
+    return "0.00" if abs(points) < 0.005 else f"{points:+.2f}".replace("-", "−")
+
+
+def moved(points: float) -> str:
+    """How a rate went that changed by so many points.
+
+    >>> moved(2.5), moved(-0.004), moved(-1)
+    ('↑ +2.50', '= 0.00', '↓ −1.00')
+    """
+    return f"{'=' if abs(points) < 0.005 else '↑' if points > 0 else '↓'} {signed(points)}"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 
 from attune.report.examples import Clip, ExampleList
-from attune.report.markup import bullets, paragraph, section
+from attune.report.markup import bullets, paragraph, section, signed
 from attune.report.page_examples import examples_html
 from attune.report.page_style import STYLE
 from attune.report.page_tables import (
@@ -59,7 +59,7 @@ def page(results: Results, shown: Exhibits) -> str:
     """The whole document."""
     body = (
         section("The numbers", "numbers", scores_table(results)),
-        section("What to do", "advice", bullets(each.text for each in results.advice)),
+        section("What to do", "advice", bullets(todo(results))),
         section("Pictures", "pictures", _KEY, _figures(shown.pictures)),
         section("Where it got better, and where worse", "slices", slices_table(results)),
         section("Regression suites", "suites", suites_table(results)),
@@ -92,13 +92,22 @@ def sureness(results: Results) -> str:
         return "How sure that is cannot be told: too little was tested for an interval."
     told = "beyond chance" if gained.certain else "not certain: it may be chance"
     way = "better" if gained.points > 0 else "worse" if gained.points < 0 else "no different"
-    likely = "" if gained.probability_better is None else f" In {gained.probability_better:.1%} of resampled tests tuned makes fewer errors."
+    likely = (
+        ""
+        if gained.probability_better is None
+        else f" In {gained.probability_better:.1%} of resampled tests tuned makes fewer errors."
+    )
     smallest = sure.minimum_detectable_points
     least = "" if smallest is None else f" A test like this finds differences of {smallest:.1f} points four times in five."
     return (
-        f"The tuned model is {way}, {told}: the WER change lies between {-gained.high:+.2f} and {-gained.low:+.2f} percentage points "
+        f"The tuned model is {way}, {told}: the WER change lies between {signed(-gained.high)} and {signed(-gained.low)} percentage points "
         f"with {results.confidence:.0%} confidence, over {sure.unit}.{likely}{least}"
     )
+
+
+def todo(results: Results) -> list[str]:
+    """The advice; what is about the test itself stands among the warnings already."""
+    return [each.text for each in results.advice if each.about != "test"]
 
 
 def _title(results: Results) -> str:
@@ -119,7 +128,7 @@ def _verdict(results: Results) -> str:
 
 def _figures(drawn: Iterable[Picture]) -> str:
     inner = "".join(
-        f"<figure>{each.svg}<figcaption><b>{escape(each.title)}</b>{escape(each.about)}</figcaption></figure>" for each in drawn
+        f"<figure><figcaption><b>{escape(each.title)}</b>{escape(each.about)}</figcaption>{each.svg}</figure>" for each in drawn
     )
     return f'<div class="figures">{inner}</div>'
 

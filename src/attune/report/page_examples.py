@@ -18,10 +18,16 @@ _LEGEND = (
 def examples_html(lists: Sequence[ExampleList], sound: Mapping[str, Clip]) -> str:
     """Every list; where an utterance stands in several, its sound is in the first only, and the others lead there."""
     shown: set[str] = set()
-    parts = [paragraph("Texts are compared in lower case and without punctuation, as they are scored."), _LEGEND, _silent(lists, sound)]
+    parts = [
+        paragraph("Texts are compared in lower case and without punctuation, as they are scored."),
+        _LEGEND,
+        _silent(lists, sound),
+    ]
     for each in lists:
         parts.append(f"<h3>{escape(each.title)}</h3>{paragraph(each.about, 'soft')}")
-        parts.append(f'<ol class="examples">{_items(each.rows, sound, shown)}</ol>' if each.rows else paragraph("There are none."))
+        parts.append(
+            f'<ol class="examples">{_items(each.rows, sound, shown)}</ol>' if each.rows else paragraph("There are none.")
+        )
     return "".join(parts)
 
 

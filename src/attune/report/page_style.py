@@ -29,9 +29,10 @@ th{font-weight:600}
 td small,th small{display:block;color:var(--soft);font-weight:400}
 .better{color:var(--good)}
 .worse{color:var(--bad)}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1rem 2rem}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.5rem 2.5rem}
 figure{margin:0;max-width:32rem}
 figure svg{width:100%;height:auto;display:block}
+figcaption{margin-bottom:.25rem}
 figcaption b{display:block}
 .key{display:flex;flex-wrap:wrap;gap:.25rem 1.5rem;padding:0;margin:.5rem 0;list-style:none}
 .key svg{width:1.2rem;height:1.2rem;vertical-align:middle}

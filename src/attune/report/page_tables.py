@@ -21,7 +21,9 @@ def scores_table(results: Results) -> str:
     ]  # fmt: skip
     glossary = results.glossary
     if glossary.said:
-        rows.append(("Terms of the glossary right", rate(glossary.base_recall), rate(glossary.tuned_recall), f"{glossary.said} said"))
+        rows.append(
+            ("Terms of the glossary right", rate(glossary.base_recall), rate(glossary.tuned_recall), f"{glossary.said} said")
+        )
     caption = "All test utterances. Change: of the rate in percentage points, with its interval; a falling rate is better."
     return table(caption, ("", "Base", "Tuned", "Change"), rows)
 
@@ -31,7 +33,7 @@ def slices_table(results: Results) -> str:
     parts = sorted(results.slices, key=_worst_first)[:_SLICES_SHOWN]
     rows = [
         (
-            f"{escape(_named(part))}<small>{_many(part)}</small>",
+            f"{escape(named(part))}<small>{_many(part)}</small>",
             spread(part.base.wer, part.base.wer_low, part.base.wer_high),
             spread(part.tuned.wer, part.tuned.wer_low, part.tuned.wer_high),
             change(part.wer_improvement),
@@ -65,17 +67,22 @@ def glossary_table(results: Results) -> str:
     if not terms:
         return ""
     rows = [(escape(term.term), str(term.said), str(term.base), str(term.tuned)) for term in terms]
-    return table("Terms of the glossary: how often said, and how often each model has them right.", ("Term", "Said", "Base", "Tuned"), rows)
+    return table(
+        "Terms of the glossary: how often said, and how often each model has them right.", ("Term", "Said", "Base", "Tuned"), rows
+    )
 
 
 def beside(results: Results) -> str:
     """Words where nobody speaks, and agreement with gold, which is no score."""
     silent = [
-        (escape(each.sound), str(each.clips), f"{each.base_share:.0%}", f"{each.tuned_share:.0%}") for each in results.hallucinations
+        (escape(each.sound), str(each.clips), f"{each.base_share:.0%}", f"{each.tuned_share:.0%}")
+        for each in results.hallucinations
     ]
     caption = "Clips without speech of which a model wrote words all the same."
     parts = [table(caption, ("Sound", "Clips", "Base", "Tuned"), silent) if silent else ""]
-    parts.append(bullets(f"Invented by the tuned model: {text}" for each in results.hallucinations for text in each.examples if text))
+    parts.append(
+        bullets(f"Invented by the tuned model: {text}" for each in results.hallucinations for text in each.examples if text)
+    )
     gold = results.agreement_with_gold
     if gold is not None and gold.with_gold:
         parts.append(
@@ -91,7 +98,13 @@ def beside(results: Results) -> str:
 def normalizers_table(results: Results) -> str:
     """The same test by other notions of the same text."""
     rows = [
-        (f"{escape(n.name)}<small>{escape(n.version)}</small>", rate(n.base_wer), rate(n.tuned_wer), rate(n.base_cer), rate(n.tuned_cer))
+        (
+            f"{escape(n.name)}<small>{escape(n.version)}</small>",
+            rate(n.base_wer),
+            rate(n.tuned_wer),
+            rate(n.base_cer),
+            rate(n.tuned_cer),
+        )
         for n in results.normalizers
     ]
     heads = ("Normaliser", "Base WER", "Tuned WER", "Base CER", "Tuned CER")
@@ -105,17 +118,22 @@ def facts_table(caption: str, facts: Iterable[tuple[str, object]]) -> str:
 
 def worst_slices(results: Results) -> list[SliceScores]:
     """Those whose WER rose, most first."""
-    return [p for p in sorted(results.slices, key=_worst_first) if p.wer_improvement.points is not None and p.wer_improvement.points < 0]
+    return [
+        p
+        for p in sorted(results.slices, key=_worst_first)
+        if p.wer_improvement.points is not None and p.wer_improvement.points < 0
+    ]
+
+
+def named(part: SliceScores) -> str:
+    """The slice for a person."""
+    shown = {"snr_db": "noise", "duration_s": "duration"}.get(part.dimension, part.dimension)
+    return f"{shown}: {part.value}"
 
 
 def _worst_first(part: SliceScores) -> tuple[float, str, str]:
     points = part.wer_improvement.points
     return (float("inf") if points is None else points, part.dimension, part.value)
-
-
-def _named(part: SliceScores) -> str:
-    shown = {"snr_db": "noise", "duration_s": "duration"}.get(part.dimension, part.dimension)
-    return f"{shown}: {part.value}"
 
 
 def _many(part: SliceScores) -> str:
@@ -131,7 +149,7 @@ def _kinds(base: ModelScores, tuned: ModelScores) -> Sequence[tuple[str, int, in
 
 
 def _counted(before: int, after: int) -> str:
-    return f"{after - before:+d}" if after != before else "0"
+    return f"{after - before:+d}".replace("-", "−") if after != before else "0"
 
 
 def _plain(value: object) -> str:

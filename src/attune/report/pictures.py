@@ -90,9 +90,7 @@ def _by_slice(results: Results, dimension: str) -> Picture | None:
     if not any(row.dots for row in drawn):
         return None
     rows = [_row("all", results.overall), *drawn]
-    said = "; ".join(
-        f"{row.label}: {', '.join(f'{dot.series} {dot.value:.1%}' for dot in row.dots)}" for row in rows if row.dots
-    )
+    said = "; ".join(f"{row.label}: {', '.join(f'{dot.series} {dot.value:.1%}' for dot in row.dots)}" for row in rows if row.dots)
     return Picture(f"wer_by_{dimension.partition('_')[0]}", title, f"{about} {_INTERVALS}", intervals(rows, title, said))
 
 
@@ -126,7 +124,9 @@ def _confusions(results: Results) -> Picture | None:
     title = "Words taken for others"
     rows = [Row(f"{c.reference} → {c.hypothesis}", (_count("base", c.base), _count("tuned", c.tuned))) for c in most]
     said = "; ".join(f"{c.reference} heard as {c.hypothesis}: base {c.base}, tuned {c.tuned} times" for c in most)
-    return Picture("confusions", title, "As said → as heard, commonest of the tuned model first, with counts.", bars(rows, title, said))
+    return Picture(
+        "confusions", title, "As said → as heard, commonest of the tuned model first, with counts.", bars(rows, title, said)
+    )
 
 
 def _count(series: Series, count: int) -> Dot:
