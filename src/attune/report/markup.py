@@ -8,11 +8,12 @@ from attune.report.results import Difference
 NONE = "–"
 
 
-def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Cells are HTML, the first of each row its heading; it scrolls by itself where the screen is narrow."""
+def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """Cells are HTML, the first of each row its heading; it scrolls by itself where the screen is narrow. Kind `text` wraps."""
+    cells = f' class="{kind}"' if kind else ""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(
-        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>' for first, *rest in rows
+        f'<tr><th scope="row">{first}</th>{"".join(f"<td{cells}>{cell}</td>" for cell in rest)}</tr>' for first, *rest in rows
     )
     inner = f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="wide" role="region" aria-label="{escape(caption)}" tabindex="0">{inner}</div>'
@@ -72,7 +73,7 @@ def signed(points: float) -> str:
 def moved(points: float) -> str:
     """How a rate went that changed by so many points.
 
-    >>> moved(2.5), moved(-0.004), moved(-1)
-    ('↑ +2.50', '= 0.00', '↓ −1.00')
+    >>> moved(2.5).split(), moved(-0.004).split(), moved(-1).split()
+    (['↑', '+2.50'], ['=', '0.00'], ['↓', '−1.00'])
     """
-    return f"{'=' if abs(points) < 0.005 else '↑' if points > 0 else '↓'} {signed(points)}"
+    return f"{'=' if abs(points) < 0.005 else '↑' if points > 0 else '↓'}\N{NO-BREAK SPACE}{signed(points)}"

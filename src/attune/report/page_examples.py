@@ -50,7 +50,7 @@ def _items(rows: Sequence[UtteranceResult], sound: Mapping[str, Clip], shown: se
 def _item(row: UtteranceResult, clip: Clip | None, *, first: bool) -> str:
     place = f"u-{''.join(c if c.isalnum() else f'_{ord(c):x}' for c in row.id)}"
     noise = "" if row.snr_db is None else f", {row.snr_db:.0f} dB"
-    facts = f"{row.speaker}, {row.condition}{noise}, {row.duration_s:.1f} s"
+    facts = f"{row.speaker}, {row.condition}{noise}, {row.duration_s:.1f}\N{NO-BREAK SPACE}s"
     name = f'<h4{f" id={chr(34)}{place}{chr(34)}" if first else ""}>{escape(row.source)} <small class="soft">{escape(facts)}</small></h4>'
     heard = _audio(clip, row.source) if first else f'<p><a href="#{place}">Listen to it above</a></p>' if clip else ""
     return f"<li>{name}{heard}<dl>{_said(row)}{_line('base', row, row.base, row.base_errors)}{_line('tuned', row, row.tuned, row.tuned_errors)}</dl></li>"  # noqa: E501
@@ -60,7 +60,7 @@ def _audio(clip: Clip | None, source: str) -> str:
     if clip is None:
         return ""
     cut = "" if clip.cut_at_s is None else paragraph(f"The first {clip.cut_at_s:.0f} seconds.", "soft")
-    return f'<audio controls preload="none" aria-label="Recording {escape(source)}" src="{clip.uri}"></audio>{cut}'
+    return f'<audio controls preload="metadata" aria-label="Recording {escape(source)}" src="{clip.uri}"></audio>{cut}'
 
 
 def _said(row: UtteranceResult) -> str:

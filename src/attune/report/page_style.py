@@ -24,7 +24,9 @@ a{color:var(--tuned)}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--soft);padding:.25rem 0;caption-side:top}
 th,td{padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--faint);vertical-align:top;text-align:right}
-th:first-child,td.text{text-align:left}
+th:first-child{text-align:left;min-width:6.5rem}
+td,thead th{overflow-wrap:normal}
+td.text{text-align:left;overflow-wrap:anywhere}
 th{font-weight:600}
 td small,th small{display:block;color:var(--soft);font-weight:400}
 .better{color:var(--good)}
@@ -38,7 +40,7 @@ figcaption b{display:block}
 .key svg{width:1.2rem;height:1.2rem;vertical-align:middle}
 .examples{list-style:none;padding:0;display:grid;gap:.75rem}
 .examples>li{border:1px solid var(--faint);border-radius:.25rem;padding:.6rem .8rem}
-.examples dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .75rem;margin:.25rem 0}
+.examples dl{display:grid;grid-template-columns:10rem 1fr;gap:.1rem .75rem;margin:.25rem 0}
 dt{color:var(--soft)}
 dd{margin:0}
 .terms dt{color:var(--ink);font-weight:600;margin-top:.5rem}
@@ -56,6 +58,7 @@ details{margin:.5rem 0}
 summary{cursor:pointer;padding:.25rem 0}
 footer{margin-top:3rem;padding-bottom:2rem;color:var(--soft)}
 @media (max-width:40rem){.examples dl{grid-template-columns:1fr}.examples dd{margin-bottom:.4rem}th,td{padding-right:.4rem;font-size:.9rem}}
+@media (min-width:40.01rem){td:not(.text),td small{white-space:nowrap}}
 @media print{audio{display:none}.examples>li,figure{break-inside:avoid}}
 """  # noqa: E501
 STYLE = _SHEET + RULES

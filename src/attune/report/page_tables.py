@@ -87,7 +87,7 @@ def beside(results: Results) -> str:
     if gold is not None and gold.with_gold:
         parts.append(
             paragraph(
-                f"{gold.with_gold} test utterances have no person's text. There the models differ from gold, which is a model's "
+                f"Test utterances without a person's text: {gold.with_gold}. There the models differ from gold, which is a model's "
                 f"text, in {rate(gold.base_disagreement)} (base) and {rate(gold.tuned_disagreement)} (tuned) of its words. That is "
                 "agreement, no accuracy, and counts in no figure of this page."
             )
@@ -113,7 +113,7 @@ def normalizers_table(results: Results) -> str:
 
 def facts_table(caption: str, facts: Iterable[tuple[str, object]]) -> str:
     """Names with values."""
-    return table(caption, ("What", "Value"), [(escape(name), escape(_plain(value))) for name, value in facts])
+    return table(caption, ("What", "Value"), [(escape(name), escape(_plain(value))) for name, value in facts], "text")
 
 
 def worst_slices(results: Results) -> list[SliceScores]:
