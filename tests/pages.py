@@ -12,7 +12,7 @@ from attune.report.evaluation import Evaluation
 from attune.report.pictures import Training
 
 HOSTILE = '<script>alert("x")</script> & <img src=http://example.org/x.png>'
-_WORDS = "the patient has a mild fever and takes two tablets of aspirin every day".split()
+_SENTENCE = "the patient has a mild fever and takes two tablets of aspirin every day"
 _CURVE = ((10.0, 0.4), (20.0, 0.3), (30.0, 0.22))
 TRAINING = Training(tuple((step, 3 * loss) for step, loss in _CURVE), _CURVE)
 
@@ -51,7 +51,7 @@ def evaluation() -> Evaluation:
 
 def _utterance(n: int) -> Utterance:
     condition: Condition = "clean" if n % 3 == 0 else "noisy"
-    said = " ".join(_WORDS[n % 5 : n % 5 + 4 + n % 6])
+    said = " ".join(_SENTENCE.split()[n % 5 : n % 5 + 4 + n % 6])
     facts = {"duration_s": 1.0 + n % 9, "snr_db": 30.0 if condition == "clean" else float(n % 20), "source": f"ward/{n:02}.wav"}
     tags = {"microphone": "headset" if n % 2 else HOSTILE}
     return utterance(f"u{n:02}", said, condition, f"speaker {n % 7}", **facts, tags=tags)
