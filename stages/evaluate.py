@@ -7,10 +7,9 @@ import click
 
 from attune.checkpoints import TRAINING_RECORD
 from attune.dataset import UTTERANCES, Sounds, read_utterances
-from attune.errors import RegressionError
 from attune.files import read_jsonl, whole_folder, write_json
 from attune.lineage import check_lineage, record_lineage
-from attune.operations.evaluating import assess, costs
+from attune.operations.evaluating import assess, costs, require_suites
 from attune.operations.showing import read_training, write_plots, write_reports
 from attune.params import load_params
 from attune.records import Gold
@@ -53,11 +52,7 @@ def main(
     write_json(metrics_file, headline(found.results))
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **costs(heard)})
     click.echo(f"evaluate: {sentence(found.results)}")
-    failed = [suite.name for suite in found.results.suites if suite.failed]
-    if failed and params.evaluate.suites.fail_on_critical:
-        raise RegressionError(
-            f"critical suites failed: {', '.join(failed)}; see {results_file}; {found.results.verdict.sentence}"
-        )
+    require_suites(found.results, params.evaluate.suites, results_file)
 
 
 if __name__ == "__main__":

@@ -106,13 +106,18 @@ def read_jsonl(path: Path, kind: type[R]) -> list[R]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; run the stage that makes it: dvc repro") from error
+    return parse_jsonl(text, str(path), kind)
+
+
+def parse_jsonl(text: str, where: str, kind: type[R]) -> list[R]:
+    """The same from text; `where` is named in errors."""
     records = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line:
             try:
                 records.append(build(kind, json.loads(line)))
             except (ValueError, TypeError, KeyError) as error:
-                raise DataError(f"{path}:{number} is not a {kind.__name__}: {error}") from error
+                raise DataError(f"{where}:{number} is not a {kind.__name__}: {error}") from error
     return records
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attune.errors import DataError
-from attune.files import read_jsonl, whole_folder, write_csv, write_text
+from attune.files import parse_jsonl, read_jsonl, whole_folder, write_csv, write_text
 from attune.params import EvaluateParams, Params
 from attune.report.charts import standalone
 from attune.report.examples import Recordings, clips, example_lists
@@ -71,18 +71,8 @@ def read_training_in(metrics: Path) -> Training:
 
 def _revision(metrics: Path, revision: str) -> Revision:
     results = parse_results(_at(revision, metrics / "evaluation_results.json"), f"{revision}:{metrics}/evaluation_results.json")
-    text = _at(revision, metrics / "evaluation" / UTTERANCE_ROWS)
-    return Revision(revision, results, _rows(text))
-
-
-def _rows(text: str) -> list[UtteranceResult]:
-    """As a file, since that is what is read."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / UTTERANCE_ROWS
-        file.write_text(text, encoding="utf-8")
-        return read_jsonl(file, UtteranceResult)
+    rows = metrics / "evaluation" / UTTERANCE_ROWS
+    return Revision(revision, results, parse_jsonl(_at(revision, rows), f"{revision}:{rows}", UtteranceResult))
 
 
 def _at(revision: str, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A hypothesis beside its reference, word by word, as HTML: what is wrong is told by form and by hidden words, not by colour alone."""
+"""A hypothesis beside its reference, word by word, as HTML: errors are told by form and hidden words, not by colour alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

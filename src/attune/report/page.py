@@ -37,9 +37,9 @@ _TERMS = (
     ("Gold", "Text that training may believe, from a person or a checked model. Never a score."),
 )  # fmt: skip
 _KEY = (
-    '<ul class="key"><li><svg viewBox="0 0 20 20" aria-hidden="true"><circle class="base" cx="10" cy="10" r="6"/></svg> base: ring, '
-    'dashed line, empty bar</li><li><svg viewBox="0 0 20 20" aria-hidden="true"><path class="tuned" d="M10 3l7 7l-7 7l-7 -7z"/></svg> '
-    "tuned: diamond, full line, full bar</li></ul>"
+    '<ul class="key"><li><svg viewBox="0 0 20 20" aria-hidden="true"><circle class="base" cx="10" cy="10" r="6"/></svg> '
+    'base: ring, dashed line, empty bar</li><li><svg viewBox="0 0 20 20" aria-hidden="true"><path class="tuned" '
+    'd="M10 3l7 7l-7 7l-7 -7z"/></svg> tuned: diamond, full line, full bar</li></ul>'
 )
 
 
@@ -100,8 +100,8 @@ def sureness(results: Results) -> str:
     smallest = sure.minimum_detectable_points
     least = "" if smallest is None else f" A test like this finds differences of {smallest:.1f} points four times in five."
     return (
-        f"The tuned model is {way}, {told}: the WER change lies between {signed(-gained.high)} and {signed(-gained.low)} percentage points "
-        f"with {results.confidence:.0%} confidence, over {sure.unit}.{likely}{least}"
+        f"The tuned model is {way}, {told}: the WER change lies between {signed(-gained.high)} and {signed(-gained.low)} "
+        f"percentage points with {results.confidence:.0%} confidence, over {sure.unit}.{likely}{least}"
     )
 
 

@@ -48,12 +48,14 @@ def _items(rows: Sequence[UtteranceResult], sound: Mapping[str, Clip], shown: se
 
 
 def _item(row: UtteranceResult, clip: Clip | None, *, first: bool) -> str:
-    place = f"u-{''.join(c if c.isalnum() else f'_{ord(c):x}' for c in row.id)}"
+    anchor = f"u-{''.join(c if c.isalnum() else f'_{ord(c):x}' for c in row.id)}"
     noise = "" if row.snr_db is None else f", {row.snr_db:.0f} dB"
     facts = f"{row.speaker}, {row.condition}{noise}, {row.duration_s:.1f}\N{NO-BREAK SPACE}s"
-    name = f'<h4{f" id={chr(34)}{place}{chr(34)}" if first else ""}>{escape(row.source)} <small class="soft">{escape(facts)}</small></h4>'
-    heard = _audio(clip, row.source) if first else f'<p><a href="#{place}">Listen to it above</a></p>' if clip else ""
-    return f"<li>{name}{heard}<dl>{_said(row)}{_line('base', row, row.base, row.base_errors)}{_line('tuned', row, row.tuned, row.tuned_errors)}</dl></li>"  # noqa: E501
+    place = f' id="{anchor}"' if first else ""
+    name = f'<h4{place}>{escape(row.source)} <small class="soft">{escape(facts)}</small></h4>'
+    heard = _audio(clip, row.source) if first else f'<p><a href="#{anchor}">Listen to it above</a></p>' if clip else ""
+    lines = f"{_line('base', row, row.base, row.base_errors)}{_line('tuned', row, row.tuned, row.tuned_errors)}"
+    return f"<li>{name}{heard}<dl>{_said(row)}{lines}</dl></li>"
 
 
 def _audio(clip: Clip | None, source: str) -> str:

@@ -13,12 +13,15 @@ _SLICES_SHOWN = 60
 def scores_table(results: Results) -> str:
     """Both models on the whole test."""
     whole, base, tuned = results.overall, results.overall.base, results.overall.tuned
-    rows = [
-        ("WER", spread(base.wer, base.wer_low, base.wer_high), spread(tuned.wer, tuned.wer_low, tuned.wer_high), change(whole.wer_improvement)),
-        ("CER", spread(base.cer, base.cer_low, base.cer_high), spread(tuned.cer, tuned.cer_low, tuned.cer_high), change(whole.cer_improvement)),
-        ("Utterances with errors", *(f"{m.error_samples} of {whole.utterances}" for m in (base, tuned)), _counted(base.error_samples, tuned.error_samples)),
+    wers = (spread(model.wer, model.wer_low, model.wer_high) for model in (base, tuned))
+    cers = (spread(model.cer, model.cer_low, model.cer_high) for model in (base, tuned))
+    samples = (f"{model.error_samples} of {whole.utterances}" for model in (base, tuned))
+    rows: list[Sequence[str]] = [
+        ("WER", *wers, change(whole.wer_improvement)),
+        ("CER", *cers, change(whole.cer_improvement)),
+        ("Utterances with errors", *samples, _counted(base.error_samples, tuned.error_samples)),
         *((name, str(one), str(other), _counted(one, other)) for name, one, other in _kinds(base, tuned)),
-    ]  # fmt: skip
+    ]
     glossary = results.glossary
     if glossary.said:
         rows.append(
@@ -87,9 +90,9 @@ def beside(results: Results) -> str:
     if gold is not None and gold.with_gold:
         parts.append(
             paragraph(
-                f"Test utterances without a person's text: {gold.with_gold}. There the models differ from gold, which is a model's "
-                f"text, in {rate(gold.base_disagreement)} (base) and {rate(gold.tuned_disagreement)} (tuned) of its words. That is "
-                "agreement, no accuracy, and counts in no figure of this page."
+                f"Test utterances without a person's text: {gold.with_gold}. There the models differ from gold, which is a "
+                f"model's text, in {rate(gold.base_disagreement)} (base) and {rate(gold.tuned_disagreement)} (tuned) of its "
+                "words. That is agreement, no accuracy, and counts in no figure of this page."
             )
         )
     return "".join(parts)
@@ -137,7 +140,8 @@ def _worst_first(part: SliceScores) -> tuple[float, str, str]:
 
 
 def _many(part: SliceScores) -> str:
-    return f"{part.utterances} utterance{'s' if part.utterances != 1 else ''}, {part.speakers} speaker{'s' if part.speakers != 1 else ''}"
+    counted = ((part.utterances, "utterance"), (part.speakers, "speaker"))
+    return ", ".join(f"{number} {thing}{'s' if number != 1 else ''}" for number, thing in counted)
 
 
 def _kinds(base: ModelScores, tuned: ModelScores) -> Sequence[tuple[str, int, int]]:

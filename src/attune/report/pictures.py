@@ -138,9 +138,8 @@ def _reliability(rows: Sequence[UtteranceResult]) -> Picture | None:
         return None
     title, points = "Can its confidence be believed?", {name: tuple(reliability_points(rows, name)) for name in _MODELS}
     said = "; ".join(f"{name}: {_listed(points[name])}" for name in _MODELS)
-    drawn = lines(
-        [Line(name, name, points[name]) for name in _MODELS], title, said, x_label="confidence", y_label="share of right texts", ideal=True
-    )  # fmt: skip
+    shown = [Line(name, name, points[name]) for name in _MODELS]
+    drawn = lines(shown, title, said, x_label="confidence", y_label="share of right texts", ideal=True)
     about = "On the dotted line a model that says 80% is right in 80% of such texts. Below it, it is too sure of itself."
     return Picture("reliability", title, about, drawn)
 

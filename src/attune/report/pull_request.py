@@ -113,8 +113,8 @@ def _sentence(found: PairedDifference, confidence: float, unit: str) -> str:
     way = "✓ better" if found.low > 0 else "✗ worse" if found.high < 0 else "no certain difference"
     low, high = -found.high * _POINTS, -found.low * _POINTS
     return (
-        f"**{way}**; WER {signed(-found.point * _POINTS)} points ({confidence:.0%} interval {signed(low)} to {signed(high)}, over {unit}; "
-        f"p = {found.p_value:.3g})."
+        f"**{way}**; WER {signed(-found.point * _POINTS)} points ({confidence:.0%} interval {signed(low)} to {signed(high)}, "
+        f"over {unit}; p = {found.p_value:.3g})."
     )
 
 
@@ -147,8 +147,9 @@ def _about(results: Results) -> str:
     whole, how = results.overall, results.decoding
     return (
         f"<sub>{whole.utterances} utterances of {whole.speakers} held-out speakers, {whole.words} words; intervals "
-        f"{results.confidence:.0%}, over {results.uncertainty.unit}; normaliser {_plain(results.normalizer)}; {_plain(how.engine)} "
-        f"{_plain(how.compute_type)}; {_plain(how.base)}, {_plain(how.method)}. Better and worse are beyond chance.</sub>"
+        f"{results.confidence:.0%}, over {results.uncertainty.unit}; normaliser {_plain(results.normalizer)}; "
+        f"{_plain(how.engine)} {_plain(how.compute_type)}; {_plain(how.base)}, {_plain(how.method)}. "
+        "Better and worse are beyond chance.</sub>"
     )
 
 

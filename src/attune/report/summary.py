@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attune.errors import DataError
+from attune.report.conclusions import advice, judgement
 from attune.report.results import Results
 
 _WIDTH = 100
@@ -111,10 +112,10 @@ def summary(facts: RunFacts) -> str:
     sections = [
         "SUMMARY: the base model and the tuned one on speakers held out from training\n" + "-" * _WIDTH,
         *(_slice(title, facts.slices[name], facts) for name, title in _TITLES.items() if name in facts.slices),
-        *([_judgement(facts.results)] if facts.results else []),
+        *([judgement(facts.results)] if facts.results else []),
         _trust(facts),
         _training(facts) + "\n" + _release(facts),
-        *([_advice(facts.results)] if facts.results else []),
+        *([advice(facts.results)] if facts.results else []),
         _next(facts),
     ]
     return "\n\n".join(sections) + "\n"
@@ -168,34 +169,6 @@ def _trust(facts: RunFacts) -> str:
     if overall.speakers < _FEW_SPEAKERS:
         text += " So few speakers cannot tell how the model does on people in general: transcribe and hold out more of them."
     return _wrap(text)
-
-
-def _judgement(results: Results) -> str:
-    """Passed or not, why, and what is near a limit."""
-    judged = results.verdict
-    head = "Verdict: PASSED" if judged.passed else "Verdict: NOT PASSED"
-    reason = [] if judged.failure_reason is None else [_item(f"Failure reason: {judged.failure_reason}.")]
-    samples = len(judged.failed_samples)
-    worse = (
-        [_item(f"{_count(samples, 'utterance')} heard worse than by the base model; see report.html beside the metrics")]
-        if samples
-        else []
-    )
-    return "\n".join([head, *reason, *worse, *(_item(f"Warning: {text}") for text in judged.warnings)])
-
-
-def _advice(results: Results) -> str:
-    """What is about the test itself is among the warnings."""
-    told = [_item(each.text) for each in results.advice if each.about != "test"]
-    return "\n".join(["Advice", *(told or ["  None."])])
-
-
-def _item(text: str) -> str:
-    """Indented and wrapped; control characters, which names of recordings may hold, are not sent to the terminal."""
-    shown = "".join(c if c.isprintable() else "?" for c in text)
-    return textwrap.fill(
-        shown, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-    )
 
 
 def _training(facts: RunFacts) -> str:

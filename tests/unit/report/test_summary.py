@@ -191,8 +191,8 @@ def test_a_verdict_comes_with_its_reason_its_warnings_and_advice() -> None:
     utterances, base, tuned = four()
     told = _told(results=evaluated(utterances, tuned, base).results)
     assert "Verdict: NOT PASSED Failure reason: WER rose by 50.00 points, and it is to fall by at least 0.00; " in told
-    assert "4 utterances heard worse" not in told
-    assert "3 utterances heard worse than by the base model; see report.html" in told
+    assert "4 utterances are heard worse" not in told
+    assert "3 utterances are heard worse than by the base model; see report.html" in told
     assert "Warning: Only 2 speakers were tested" in told
     assert (
         told.index("Warning: ")
