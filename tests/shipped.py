@@ -7,12 +7,12 @@ import yaml
 
 from attune.params import EvaluateParams, SplitParams, TrainParams, load_params
 
-_FILE = Path(__file__).parents[1] / "params.yaml"
+SHIPPED = Path(__file__).parents[1] / "params.yaml"
 
 
 def split_params(**changes: Any) -> SplitParams:
     """Section `split_clean_noisy`."""
-    return SplitParams.model_validate(load_params(_FILE).split_clean_noisy.model_dump() | changes)
+    return SplitParams.model_validate(load_params(SHIPPED).split_clean_noisy.model_dump() | changes)
 
 
 def train_params(**changes: Any) -> TrainParams:
@@ -27,7 +27,7 @@ def train_params(**changes: Any) -> TrainParams:
 
 def evaluate_params(**changes: Any) -> EvaluateParams:
     """Section `evaluate`; a section within it is changed key by key."""
-    content = load_params(_FILE).evaluate.model_dump()
+    content = load_params(SHIPPED).evaluate.model_dump()
     for key, value in changes.items():
         content[key] = {**content[key], **value} if isinstance(value, dict) else value
     return EvaluateParams.model_validate(content)
@@ -35,7 +35,7 @@ def evaluate_params(**changes: Any) -> EvaluateParams:
 
 def write_params(path: Path, **sections: dict[str, Any]) -> None:
     """All of them at `path`, for a tiny random model called `base` on a CPU, with `sections` changed."""
-    content = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+    content = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
     small: dict[str, dict[str, Any]] = {
         "model": {"name": "base", "device": "cpu", "precision": "float32", "batch_s": 10.0},
         "convert_ct2": {"quantization": "float32"},  # random weights do not survive rounding

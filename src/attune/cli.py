@@ -34,13 +34,34 @@ main.add_command(sweep)
 @PARAMS
 def summary(params_file: Path) -> None:
     """Says what the last `dvc repro` brought, how sure that is, and what to do next."""
+    from attune.report.results import read_results
     from attune.report.summary import facts_of, summary
     from attune.report.tables import SCORES
 
     paths = load_params(params_file).paths
     files = (f"evaluation/{SCORES}", "train.json", "convert_ct2.json")
     measured = [_read_metrics(paths.metrics / file) for file in files]
-    click.echo(summary(facts_of(*measured, model_folder=paths.ct2, raw_folder=paths.raw)), nl=False)
+    results = read_results(paths.metrics / "evaluation_results.json")
+    click.echo(summary(facts_of(*measured, model_folder=paths.ct2, raw_folder=paths.raw, results=results)), nl=False)
+
+
+@main.command()
+@click.option("--against", metavar="REV", help="A branch, tag or commit that holds metrics too, to compare with.")
+@click.option(
+    "--images-at", metavar="URL", help="Where the metrics folder can be seen, e.g. https://github.com/me/stt/blob/REV/metrics."
+)
+@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="A file; else it is printed.")
+@PARAMS
+def report(against: str | None, images_at: str | None, to: Path | None, params_file: Path) -> None:
+    """Writes the report for a pull request, as Markdown, from the metrics of the last `dvc repro`."""
+    from attune.operations.showing import report_against
+
+    params = load_params(params_file)
+    text = report_against(params.paths.metrics, params.evaluate, against, images_at)
+    if to is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(to, text)
 
 
 @main.command()

@@ -28,7 +28,8 @@ _SIDES: tuple[Split, ...] = ("train", "train", "validation", "test", "test", "te
 _UNWRITTEN = 5
 _EVALUATE = (
     "prepared=prepared", "gold=gold", "finetuned=finetuned", "suites=suites", "glossary=glossary.txt", "evaluated=evaluated",
-    "results=results.json", "plot=plot.csv", "metrics=evaluate.json", "timing=t.json",
+    "results=results.json", "reports=.", "plots=plots", "loss-plot=loss.csv", "wer-plot=wer.csv",
+    "metrics=evaluate.json", "timing=t.json",
 )  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def test_errors_are_learnt_from_and_the_test_side_is_scored(project: Path) -> No
     assert "2 utterances of 2 held-out speakers" in _evaluate()
     rows = [json.loads(line) for line in (project / "evaluated/utterances.jsonl").read_text().splitlines()]
     assert {row["speaker"] for row in rows} == {"speaker 3", "speaker 4"}
-    assert Path("plot.csv").read_text().startswith("result,wer,wer_low,wer_high\noverall: base,")
+    assert Path("plots/wer_by_condition.csv").read_text().startswith("slice,model,wer,wer_low,wer_high\nall,base,")
     wer = sum(row["base_errors"] for row in rows) / sum(row["words"] for row in rows)
     assert _read("evaluate.json")["base_wer"] == pytest.approx(wer)
     _convert()
@@ -197,7 +198,12 @@ def test_an_evaluation_leaves_everything_a_reader_needs(project: Path) -> None:
     assert found.verdict.failure_reason == "nothing was learnt, so there is no tuned model"
     for model in ("base", "tuned"):
         assert _read("t.json")[model]["real_time_factor"] > 0  # type: ignore[index]
-    before = {name: (project / name).read_bytes() for name in ("results.json", "evaluate.json", "evaluated/utterances.jsonl")}
+    assert "nothing was learnt, so there is no tuned model" in Path("report.html").read_text()
+    assert Path("report.html").read_text().count("<audio") == 2
+    assert Path("report.md").read_text().startswith("## ✗ Not passed")
+    assert {file.name for file in Path("figures").iterdir()} >= {"wer_by_condition.svg", "reliability.svg"}
+    written = ("results.json", "evaluate.json", "evaluated/utterances.jsonl", "report.html", "report.md")
+    before = {name: (project / name).read_bytes() for name in written}
     _evaluate()
     assert {name: (project / name).read_bytes() for name in before} == before
 

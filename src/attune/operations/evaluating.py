@@ -2,18 +2,24 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from attune.checkpoints import read_training_record
 from attune.dataset import Samples
+from attune.errors import RegressionError
+from attune.glossaries import read_glossary
 from attune.operations.choosing import Choice, Clips, Way
 from attune.operations.hearing import choose_way, hear
+from attune.operations.normalizers import normalizers
 from attune.operations.probes import probes
-from attune.params import Params
+from attune.params import Params, SuiteParams
 from attune.recognizers.transcription import SoundSource, TranscriptionReport
 from attune.records import Gold, Hypothesis, Utterance
+from attune.report.evaluation import Evaluation, Material, evaluate
+from attune.report.results import Decoding, Results
+from attune.report.suites import read_suites
 from attune.text import normalize
 from attune.workcache import WorkCache
 
@@ -34,6 +40,36 @@ class Listening:
     way: Way
     reports: Mapping[str, TranscriptionReport]
     """Of base and tuned: on the same few clips, none of them from the cache."""
+
+
+def assess(
+    finetuned: Path,
+    utterances: Sequence[Utterance],
+    golds: Mapping[str, Gold],
+    sounds: SoundSource,
+    suites: Path,
+    glossary: Path,
+    params: Params,
+) -> tuple[Evaluation, Listening]:
+    """Hears the test with both models and judges it, against what stands in the folder `suites` and the file `glossary`."""
+    asked = read_suites(suites), normalizers(params.evaluate.normalizers, params.model)  # what may be wrong in them is told first
+    terms = read_glossary(glossary)
+    heard = listen(finetuned, wanted(utterances, golds), sounds, params, WorkCache())
+    material = Material(utterances, golds, terms, *asked, Decoding(**decoding_facts(finetuned, heard, params)))
+    played = (*heard.played, *silent_recordings(utterances, heard))
+    return evaluate(material, heard.base, heard.tuned, played, params.evaluate), heard
+
+
+def require_suites(results: Results, params: SuiteParams, results_file: Path) -> None:
+    """Raises RegressionError where a critical suite failed, if `params` want that; all that was found is in `results_file`."""
+    failed = [suite.name for suite in results.suites if suite.failed]
+    if failed and params.fail_on_critical:
+        raise RegressionError(f"critical suites failed: {', '.join(failed)}; see {results_file}; {results.verdict.sentence}")
+
+
+def costs(heard: Listening) -> dict[str, Any]:
+    """What hearing took, by model; for `metrics/timing/evaluate.json`."""
+    return {name: {**asdict(r), "real_time_factor": r.real_time_factor} for name, r in heard.reports.items()}
 
 
 def listen(finetuned: Path, utterances: Sequence[Utterance], sounds: SoundSource, params: Params, cache: WorkCache) -> Listening:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from attune.errors import DataError
+from attune.report.conclusions import advice, judgement
+from attune.report.results import Results
 
 _WIDTH = 100
 _FEW_SPEAKERS = 10
@@ -59,12 +61,20 @@ class RunFacts:
     identical_share: float | None
     model_folder: Path
     raw_folder: Path
+    results: Results | None
+    """Everything that the evaluation found, for its verdict and advice."""
 
 
 def facts_of(
-    evaluate: Mapping[str, Any], train: Mapping[str, Any], convert: Mapping[str, Any], *, model_folder: Path, raw_folder: Path
+    evaluate: Mapping[str, Any],
+    train: Mapping[str, Any],
+    convert: Mapping[str, Any],
+    *,
+    model_folder: Path,
+    raw_folder: Path,
+    results: Results | None = None,
 ) -> RunFacts:
-    """The facts out of the parsed scores, `train.json` and `convert_ct2.json`.
+    """The facts out of the parsed scores, `train.json` and `convert_ct2.json`, and out of the whole evaluation.
 
     Raises DataError where the scores, or whether anything was trained, are missing; anything else that is missing is None.
     """
@@ -93,6 +103,7 @@ def facts_of(
         identical_share=convert.get("identical_share"),
         model_folder=model_folder,
         raw_folder=raw_folder,
+        results=results,
     )
 
 
@@ -101,8 +112,10 @@ def summary(facts: RunFacts) -> str:
     sections = [
         "SUMMARY: the base model and the tuned one on speakers held out from training\n" + "-" * _WIDTH,
         *(_slice(title, facts.slices[name], facts) for name, title in _TITLES.items() if name in facts.slices),
+        *([judgement(facts.results)] if facts.results else []),
         _trust(facts),
         _training(facts) + "\n" + _release(facts),
+        *([advice(facts.results)] if facts.results else []),
         _next(facts),
     ]
     return "\n\n".join(sections) + "\n"

@@ -61,16 +61,6 @@ def scores(results: Results) -> dict[str, Any]:
     return {**flat, "unit": results.uncertainty.unit, "confidence": results.confidence, "normalizer": results.normalizer}
 
 
-def plot_rows(results: Results) -> list[dict[str, Any]]:
-    """Rows of a plot of WER with its interval: one a condition and model."""
-    named = [("overall", results.overall), *((part.value, part) for part in _conditions(results))]
-    return [
-        {"result": f"{label}: {name}", "wer": model.wer, "wer_low": model.wer_low, "wer_high": model.wer_high}
-        for label, part in named
-        for name, model in _models(part)
-    ]
-
-
 def slice_rows(results: Results) -> list[dict[str, Any]]:
     """Rows of a table of everything by slice; columns are SLICE_COLUMNS."""
     return [

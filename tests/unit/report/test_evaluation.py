@@ -14,7 +14,7 @@ from attune.errors import DataError, ParamsError
 from attune.files import read_jsonl
 from attune.records import Gold
 from attune.report.results import UtteranceResult, parse_results, read_results, write_results
-from attune.report.tables import headline, plot_rows, scores, slice_rows, write_folder
+from attune.report.tables import headline, scores, slice_rows, write_folder
 from attune.scoring import Normalizer
 
 
@@ -251,14 +251,11 @@ def test_headline_is_flat_and_holds_what_is_compared() -> None:
     assert found["passed"] == 0
 
 
-def test_scores_and_plots_hold_overall_and_every_condition() -> None:
+def test_scores_hold_overall_and_every_condition() -> None:
     results = evaluated(*four()).results
     found = scores(results)
     assert set(found) == {"overall", "clean", "noisy", "unit", "confidence", "normalizer"}
     assert found["noisy"]["base_substitutions"] == 4
-    rows = plot_rows(results)
-    assert [row["result"] for row in rows] == [f"{c}: {m}" for c in ("overall", "clean", "noisy") for m in ("base", "tuned")]
-    assert all(row["wer_low"] <= row["wer"] <= row["wer_high"] for row in rows)
 
 
 def test_one_condition_alone_is_fine() -> None:

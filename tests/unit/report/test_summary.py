@@ -1,14 +1,16 @@
 """What a person reads after a run: the right figures, the right degree of certainty, and what to do next."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluations import evaluated
+from evaluations import evaluated, four
 
 from attune.errors import DataError
 from attune.records import Utterance
 from attune.report import tables
+from attune.report.results import Results
 from attune.report.summary import RunFacts, SliceFacts, facts_of, summary
 
 _SLICE: dict[str, Any] = {
@@ -55,8 +57,9 @@ def _facts(
     train: dict[str, Any] = _TRAIN,
     convert: dict[str, Any] = _CONVERT,
     folder: str = "models/ct2",
+    results: Results | None = None,
 ) -> RunFacts:
-    return facts_of(evaluate, train, convert, model_folder=Path(folder), raw_folder=Path("data/raw"))
+    return facts_of(evaluate, train, convert, model_folder=Path(folder), raw_folder=Path("data/raw"), results=results)
 
 
 def _told(**given: Any) -> str:
@@ -182,3 +185,30 @@ def test_the_evaluation_s_own_metrics_are_understood() -> None:
     assert facts.slices["noisy"] == facts.slices["overall"]
     assert isinstance(facts.slices["noisy"], SliceFacts)
     assert "Improvement: 75.00 percentage points of WER (90% interval" in summary(facts)
+
+
+def test_a_verdict_comes_with_its_reason_its_warnings_and_advice() -> None:
+    utterances, base, tuned = four()
+    told = _told(results=evaluated(utterances, tuned, base).results)
+    assert "Verdict: NOT PASSED Failure reason: WER rose by 50.00 points, and it is to fall by at least 0.00; " in told
+    assert "4 utterances are heard worse" not in told
+    assert "3 utterances are heard worse than by the base model; see report.html" in told
+    assert "Warning: Only 2 speakers were tested" in told
+    assert (
+        told.index("Warning: ")
+        < told.index("How far to trust this")
+        < told.index("Advice The base model's WER")
+        < told.index("What to do")
+    )
+    assert "Verdict: PASSED" in _told(
+        results=evaluated(utterances, base, tuned, validation={"require_significance": False}).results
+    )
+
+
+def test_names_of_recordings_send_nothing_to_the_terminal() -> None:
+    utterances, base, tuned = four()
+    named = [replace(u, speaker="\x1b[2Jben" if u.speaker == "ben" else "anna") for u in utterances]
+    text = summary(_facts(results=evaluated(named, tuned, base).results))
+    assert "ben" in text
+    assert "\x1b" not in text
+    assert all(len(line) <= 100 for line in text.splitlines())

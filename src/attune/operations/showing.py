@@ -1,0 +1,117 @@
+"""What the evaluate stage shows of what it found: the page, the pull-request report, its pictures, and data of DVC's plots."""
+
+import csv
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from attune.errors import DataError
+from attune.files import parse_jsonl, read_jsonl, whole_folder, write_csv, write_text
+from attune.params import EvaluateParams, Params
+from attune.report.charts import standalone
+from attune.report.examples import Recordings, clips, example_lists
+from attune.report.page import Exhibits, page
+from attune.report.pictures import Picture, Training, confusion_rows, interval_rows, pictures, reliability_rows
+from attune.report.pull_request import Revision, pull_request_report
+from attune.report.results import Results, UtteranceResult, parse_results, read_results
+from attune.report.tables import UTTERANCE_ROWS
+
+_INTERVALS = ("slice", "model", "wer", "wer_low", "wer_high")
+_FIGURES = "figures"
+_IMAGES = f"{_FIGURES}/{{}}"
+
+
+def write_plots(folder: Path, results: Results, rows: Sequence[UtteranceResult]) -> None:
+    """CSV files for `dvc plots`."""
+    with whole_folder(folder) as made:
+        for dimension in ("condition", "snr_db", "duration_s"):
+            name = dimension.partition("_")[0]
+            write_csv(made / f"wer_by_{name}.csv", _INTERVALS, interval_rows(results, dimension))
+        write_csv(made / "confusions.csv", ("confusion", "model", "count"), confusion_rows(results))
+        write_csv(made / "reliability.csv", ("said", "right", "model"), reliability_rows(rows))
+
+
+def write_reports(
+    folder: Path, results: Results, rows: Sequence[UtteranceResult], sounds: Recordings, training: Training, params: Params
+) -> None:
+    """`report.html`, `report.md` and `figures/` in `folder`: the same bytes for the same results."""
+    drawn, lists = pictures(results, rows, training), example_lists(rows)
+    sound = clips([row.id for each in lists for row in each.rows], sounds)
+    write_text(folder / "report.html", page(results, Exhibits(drawn, lists, sound, list(_settings(params)))))
+    write_text(folder / "report.md", pull_request_report(results, rows, drawn, params.evaluate, images=_IMAGES))
+    _write_figures(folder / _FIGURES, drawn)
+
+
+def read_training(losses: Path, wers: Path) -> Training:
+    """The curves that the train stage wrote. Raises DataError where they are not there."""
+    return Training(tuple(_points(losses, "loss")), tuple(_points(wers, "validation_wer")))
+
+
+def report_against(metrics: Path, params: EvaluateParams, revision: str | None, images_at: str | None) -> str:
+    """The pull-request report of the results in `metrics`, beside those that git has of `revision`.
+
+    `images_at` is the address of `metrics` where the report will be read, as GitHub shows it. Raises DataError where results
+    are missing or of another version.
+    """
+    results, rows = (
+        read_results(metrics / "evaluation_results.json"),
+        read_jsonl(metrics / "evaluation" / UTTERANCE_ROWS, UtteranceResult),
+    )
+    images = _IMAGES if images_at is None else f"{images_at.rstrip('/')}/{_IMAGES}?raw=true"
+    names = {file.stem for file in (metrics / _FIGURES).glob("*.svg")}
+    drawn = [picture for picture in pictures(results, rows, read_training_in(metrics)) if picture.name in names]
+    against = None if revision is None else _revision(metrics, revision)
+    return pull_request_report(results, rows, drawn, params, images=images, against=against)
+
+
+def read_training_in(metrics: Path) -> Training:
+    """The curves, wherever they stand below `metrics`."""
+    return read_training(metrics / "plots/training_loss.csv", metrics / "plots/validation_wer.csv")
+
+
+def _revision(metrics: Path, revision: str) -> Revision:
+    results = parse_results(_at(revision, metrics / "evaluation_results.json"), f"{revision}:{metrics}/evaluation_results.json")
+    rows = metrics / "evaluation" / UTTERANCE_ROWS
+    return Revision(revision, results, parse_jsonl(_at(revision, rows), UtteranceResult, f"{revision}:{rows}"))
+
+
+def _at(revision: str, path: Path) -> str:
+    if revision.startswith("-"):
+        raise DataError(f"{revision} is no revision of git; name a branch, a tag or a commit, for example: origin/main")
+    asked = ["git", "show", "--end-of-options", f"{revision}:./{path.as_posix()}"]
+    done = subprocess.run(asked, capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["git failed"])[-1]
+        raise DataError(f"{path} of {revision} cannot be read ({why}); it must be committed there: git show {revision} --stat")
+    return done.stdout
+
+
+def _write_figures(folder: Path, drawn: Sequence[Picture]) -> None:
+    with whole_folder(folder) as made:
+        for picture in drawn:
+            write_text(made / f"{picture.name}.svg", standalone(picture.svg))
+
+
+def _points(path: Path, column: str) -> Iterator[tuple[float, float]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row[column]:
+                    yield float(row["step"]), float(row[column])
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; make it with: dvc repro train") from error
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path} is not what train writes ({error}); make it anew with: dvc repro --force train") from error
+
+
+def _settings(params: Params) -> Iterator[tuple[str, object]]:
+    for name, section in (("model", params.model), ("evaluate", params.evaluate)):
+        yield from _flat(name, section.model_dump(mode="json"))
+
+
+def _flat(name: str, content: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{name}.{key}", value)
+        else:
+            yield f"{name}.{key}", value

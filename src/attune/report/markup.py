@@ -1,0 +1,79 @@
+"""Pieces of a page as HTML text: everything that comes from outside is escaped here, once."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from attune.report.results import Difference
+
+NONE = "–"
+
+
+def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """Cells are HTML, the first of each row its heading; it scrolls by itself where the screen is narrow. Kind `text` wraps."""
+    cells = f' class="{kind}"' if kind else ""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "".join(
+        f'<tr><th scope="row">{first}</th>{"".join(f"<td{cells}>{cell}</td>" for cell in rest)}</tr>' for first, *rest in rows
+    )
+    inner = f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide" role="region" aria-label="{escape(caption)}" tabindex="0">{inner}</div>'
+
+
+def section(title: str, name: str, *parts: str) -> str:
+    """A part of the page under a heading of its own; nothing where there is nothing in it."""
+    inner = "".join(parts)
+    return f'<section aria-labelledby="{name}"><h2 id="{name}">{escape(title)}</h2>{inner}</section>' if inner else ""
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """Escaped."""
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def bullets(texts: Iterable[str]) -> str:
+    """Escaped; nothing where there is none."""
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def rate(value: float | None) -> str:
+    """As a percentage.
+
+    >>> rate(0.362), rate(None)
+    ('36.20%', '–')
+    """
+    return NONE if value is None else f"{value:.2%}"
+
+
+def spread(value: float | None, low: float | None, high: float | None) -> str:
+    """A rate above its interval."""
+    return rate(value) + ("" if low is None or high is None else f"<small>{low:.1%} to {high:.1%}</small>")
+
+
+def change(found: Difference) -> str:
+    """In percentage points with an arrow and a word, as positive is better and a falling rate."""
+    if found.points is None:
+        return NONE
+    bounds = "" if found.low is None or found.high is None else f"<small>{signed(-found.high)} to {signed(-found.low)}</small>"
+    if not found.certain:
+        return f"{moved(-found.points)}{bounds}<small>may be chance</small>"
+    kind, word = ("better", "better") if found.points > 0 else ("worse", "worse")
+    return f'<span class="{kind}">{moved(-found.points)} {word}</span>{bounds}'
+
+
+def signed(points: float) -> str:
+    """With a sign, and a minus that is one.
+
+    >>> signed(2.5), signed(-0.004), signed(-1)
+    ('+2.50', '0.00', '−1.00')
+    """
+    return "0.00" if abs(points) < 0.005 else f"{points:+.2f}".replace("-", "−")
+
+
+def moved(points: float) -> str:
+    """How a rate went that changed by so many points.
+
+    >>> moved(2.5).split(), moved(-0.004).split(), moved(-1).split()
+    (['↑', '+2.50'], ['=', '0.00'], ['↓', '−1.00'])
+    """
+    return f"{'=' if abs(points) < 0.005 else '↑' if points > 0 else '↓'}\N{NO-BREAK SPACE}{signed(points)}"
