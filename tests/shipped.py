@@ -17,7 +17,7 @@ def split_params(**changes: Any) -> SplitParams:
 
 def train_params(**changes: Any) -> TrainParams:
     """Section `train`, for tiny models that learn what they hear as it is; `lora` and the like are merged key by key."""
-    content = load_params(_FILE).train.model_dump()
+    content = load_params(SHIPPED).train.model_dump()
     lora = {"rank": 8, "alpha": 16}
     quick = {"lora": lora, "augmentation": {"speed": 0.0}, "precision": "float32", "batch_size": 4, "evaluations_per_epoch": 1.0}
     for key, value in [*quick.items(), *changes.items()]:
