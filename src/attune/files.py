@@ -106,11 +106,11 @@ def read_jsonl(path: Path, kind: type[R]) -> list[R]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; run the stage that makes it: dvc repro") from error
-    return parse_jsonl(text, kind, str(path))
+    return parse_jsonl(text, str(path), kind)
 
 
-def parse_jsonl(text: str, kind: type[R], where: str) -> list[R]:
-    """The same from text, as `git show REV:FILE` gives it; `where` is named in errors."""
+def parse_jsonl(text: str, where: str, kind: type[R]) -> list[R]:
+    """The same from text; `where` is named in errors."""
     records = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line:

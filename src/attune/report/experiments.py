@@ -65,7 +65,7 @@ def load_experiment(repository: Repository, revision: Revision, metrics: Path, p
         name=revision.name,
         commit=revision.commit,
         results=results,
-        utterances=tuple(parse_jsonl(rows, UtteranceResult, where)),
+        utterances=tuple(parse_jsonl(rows, where, UtteranceResult)),
         cost=_cost(repository, revision, metrics),
         params=_flat(_read_yaml(repository.text(revision, params_file))),
     )
