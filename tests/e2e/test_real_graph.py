@@ -169,7 +169,7 @@ def test_the_graph_makes_gold_and_selects_with_every_corrector(project: Project,
 
 
 def _train_options() -> list[str]:
-    names = ("prepared", "selected", "finetuned", "work", "loss-plot", "wer-plot", "metrics", "timing")
+    names = ("prepared", "selected", "finetuned", "work", "live", "loss-plot", "wer-plot", "metrics", "timing")
     return [part for name in names for part in (f"--{name}", f"x/{name}")]
 
 

@@ -72,7 +72,7 @@ def read_training_in(metrics: Path) -> Training:
 def _revision(metrics: Path, revision: str) -> Revision:
     results = parse_results(_at(revision, metrics / "evaluation_results.json"), f"{revision}:{metrics}/evaluation_results.json")
     rows = metrics / "evaluation" / UTTERANCE_ROWS
-    return Revision(revision, results, parse_jsonl(_at(revision, rows), UtteranceResult, f"{revision}:{rows}"))
+    return Revision(revision, results, parse_jsonl(_at(revision, rows), f"{revision}:{rows}", UtteranceResult))
 
 
 def _at(revision: str, path: Path) -> str:
