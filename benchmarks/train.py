@@ -1,15 +1,16 @@
 """What fine-tuning costs, in four parts; each prints figures, nothing is asserted.
 
-    python benchmarks/train.py ctc [--clips 32] [--layers 12] [--epochs 1]     wav2vec2-base shape, clips of 1 to 15 s
+    python benchmarks/train.py ctc [--clips 48] [--layers 12] [--brief]     wav2vec2-base shape, clips of 1 to 15 s
     python benchmarks/train.py whisper [--shape whisper-tiny] [--clips 16]     Whisper's shape, 40 tokens a clip
     python benchmarks/train.py methods --project DIR [--methods lora dora]  LoRA, DoRA, full on the demo, a Markdown table
     python benchmarks/train.py demo --project DIR                              error of the time estimate, share of computing
 
 The first two have random weights of the published shape and train adapters of rank 8. Their peer is what transformers'
 example scripts do: random batches of 8, padded to the longest (Whisper: to 30 s), float32, the whole model in each step.
-`--layers` makes a smaller CTC model and `--epochs` longer curves. DIR is a project that ran up to select_errors (`attune demo
-corpus`, `dvc repro select_errors`). Each run is a process of its own with all cores, and loading is not counted; seconds of
-the processor stand beside those of the clock, for machines that are not idle. Uses a GPU when there is one.
+`--layers` makes a smaller CTC model, `--epochs` makes longer curves, `--brief` leaves out all but the peer and Attune. DIR is a
+project that ran up to select_errors (`attune demo corpus`, `dvc repro select_errors`). Each run is a process of its own with all
+cores, and loading is not counted; seconds of the processor stand beside those of the clock, for machines that are not idle.
+Uses a GPU when there is one.
 """
 
 import argparse
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int)
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--brief", action="store_true")
     parser.add_argument("--project", type=Path)
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--child", nargs=2, metavar=("RUN", "FOLDER"), help=argparse.SUPPRESS)
@@ -63,12 +65,15 @@ def main() -> None:
 
 
 def _ctc(folder: Path, arguments: argparse.Namespace) -> None:
-    _lay_out(folder, "wav2vec2-base", arguments.clips or 32, arguments.layers)
+    _lay_out(folder, "wav2vec2-base", arguments.clips or 48, arguments.layers)
     peer = _child("peer", folder)
     _print("example script's way", peer, peer)
-    _print("the same, bfloat16", _child("peer-bf16", folder), peer)
+    if not arguments.brief:
+        _print("the same, bfloat16", _child("peer-bf16", folder), peer)
     first = _child("ours", folder)
     _print("attune, first run", first, peer, f"{first['once_s']:.1f} s for the front end, once")
+    if arguments.brief:
+        return
     _print("attune, later run", _child("ours", folder), peer, "front end from the cache")
     _print("attune, voices changed", _child("ours-varied", folder), peer, "front end in each step")
 
