@@ -288,13 +288,15 @@ def _stages(project: Path, changed: dict[str, Any], *, evaluate: bool = True) ->
             section[last] = value
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
         given = f"--prepared data/prepared --finetuned {folder}/finetuned --params {folder}/params.yaml"
-        _stage(project, f"train --selected data/selected --work {folder}/work --loss-plot {folder}/l.csv "
-               f"--wer-plot {folder}/w.csv "
+        given += f" --loss-plot {folder}/l.csv --wer-plot {folder}/w.csv"
+        _stage(project, f"train --selected data/selected --work {folder}/work --live {folder}/live "
                f"--metrics {folder}/train.json --timing {folder}/timing.json {given}")  # fmt: skip
         read = {"train": "train.json", "timing": "timing.json"}
         if evaluate:
-            _stage(project, f"evaluate --evaluated {folder}/evaluated --plot {folder}/p.csv --metrics {folder}/evaluate.json "
-                   f"--timing {folder}/t.json {given}")  # fmt: skip
+            _stage(project, f"evaluate --gold data/gold --suites {params['evaluate']['suites']['folder']} "
+                   f"--glossary {params['llm_gold']['glossary']} --evaluated {folder}/evaluated --results {folder}/results.json "
+                   f"--reports {folder} --plots {folder}/plots --metrics {folder}/evaluate.json --timing {folder}/t.json "
+                   f"{given}")  # fmt: skip
             read["evaluate"] = "evaluate.json"
         learnt = [file.stat().st_size for file in (folder / "finetuned").rglob("*.safetensors")]
         return {**{k: json.loads((folder / file).read_text()) for k, file in read.items()}, "size_mb": sum(learnt) / 1e6}
