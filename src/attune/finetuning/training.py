@@ -229,7 +229,6 @@ def _fingerprint(
     """Sixteen hex digits that change whenever the finished weights would."""
     parts = [checkpoint.digest, params.model_dump_json(), *(repr(list(each)) for each in data), language, device, surroundings]
     return hashlib.sha256(json.dumps([*parts, torch.__version__]).encode()).hexdigest()[:16]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _save(model: Any, checkpoint: Checkpoint, method: str, folder: Path) -> None:
