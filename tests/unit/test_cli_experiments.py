@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 from projects import commit, evaluate_into, git, project, set_params
 
 from attune.cli import main
+from attune.report.charts import Point, scatter
+from attune.report.results import FORMAT
 
 
 def attune(folder: Path, *arguments: str) -> Result:
@@ -20,11 +22,6 @@ def said(folder: Path, *arguments: str) -> str:
     done = attune(folder, *arguments)
     assert done.exit_code == 0, done.output
     return done.output
-
-
-def markdown(tmp_path: Path, folder: Path, *arguments: str) -> str:
-    said(folder, "compare", *arguments, "--markdown", str(tmp_path / "report.md"))
-    return (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def refused(folder: Path, *arguments: str) -> str:
@@ -120,8 +117,17 @@ def test_page_is_whole_by_itself_and_escapes_names(revisions: Path, tmp_path: Pa
     assert {"table", "svg", "h1"} <= set(seen.tags)
     assert "b" not in seen.tags
     assert "&lt;b&gt;&amp;co" in page
-    assert not re.search(r"https?:|src=|href=|@import|url\(", page)
-    assert seen.tags.count("circle") == 2
+    assert not re.search(r"https?:|src=|href=\"[^d]|@import|url\(", page)
+    assert seen.tags.count("circle") == 0
+    assert page.count('<path class="tuned"') == 2  # both are on the front
+    assert "The lowest WER beyond chance: &lt;b&gt;&amp;co" in page
+
+
+def test_experiments_that_lie_together_share_a_label_and_far_costs_an_axis_of_powers() -> None:
+    near = [Point(str(n), 8 + 0.1 * n, 0.2, 0.1, 0.3, on_front=False) for n in range(2)]
+    drawn = scatter([*near, Point("2", 400.0, 0.1, None, None, on_front=True)], "WER", "about", x_label="MB", y_label="WER")
+    assert ">0, 1</text>" in drawn
+    assert all(f">{tick}</text>" in drawn for tick in (5, 10, 50, 100, 200))
 
 
 class _Tags(HTMLParser):
@@ -159,51 +165,6 @@ def test_trend_tells_each_commit_that_changed_the_evaluation(revisions: Path, tm
         assert [row["utterances"] for row in csv.DictReader(file)] == ["24", "24", "30"]
 
 
-def test_report_compares_two_commits(revisions: Path, tmp_path: Path) -> None:
-    text = markdown(tmp_path, revisions, "first", "--against", "better")
-    assert text.startswith("<!-- attune report -->\n")
-    assert re.search(
-        r"\*\*WER of the tuned model: 1\d\.\d\d% -> 4\d\.\d\d%, \d+\.\d\d percentage points worse\*\* .*beyond chance", text
-    )
-    assert re.search(r"\| WER \| 1\d\.\d\d% \| 4\d\.\d\d% \| ▲ \d+\.\d\d points \(worse\) \| beyond chance \|", text)
-    assert re.search(r"\| size, MB \| 20\.0 \| 10\.0 \| ▼ 10\.00 MB \(better\) \|", text)
-    assert "`train.lora.rank`: 32" in text
-    slices = re.findall(r"\| ([+-]\d+\.\d\d) ▼ worse", text)
-    assert len(slices) > 4
-    assert [float(points) for points in slices] == sorted(float(points) for points in slices)
-
-
-def test_report_of_another_test_gives_no_difference_of_wer(revisions: Path, tmp_path: Path) -> None:
-    output = markdown(tmp_path, revisions, "other", "--against", "better")
-    assert "tested on different utterances" in output
-    assert "### Slices" not in output
-    assert "beyond chance" not in output
-
-
-def test_report_of_the_first_evaluation_stands_alone(tmp_path: Path) -> None:
-    folder = project(tmp_path / "new")
-    commit(folder, "nothing evaluated")
-    evaluate_into(folder, 3)
-    output = markdown(tmp_path, folder)
-    assert "Not compared with the base branch: HEAD has no metrics/evaluation_results.json" in output
-    assert "| WER |" in output
-
-
-def test_report_tells_of_one_revision_only(revisions: Path) -> None:
-    assert "2 are named: first, other" in refused(revisions, "compare", "first", "other", "--markdown", "report.md")
-
-
-def test_names_from_outside_are_no_markup_in_the_report(tmp_path: Path) -> None:
-    folder = project(tmp_path / "names")
-    evaluate_into(folder, 3)
-    commit(folder, "first")
-    results = folder / "metrics" / "evaluation_results.json"
-    results.write_text(results.read_text().replace('"noisy"', '"a|b <img src=x> @anna [x](y)"'))
-    output = markdown(tmp_path, folder)
-    assert "a\\|b &lt;img src=x> @\u200banna \\[x](y)" in output
-    assert "<img" not in output
-
-
 def test_unknown_revision_is_one_line(revisions: Path) -> None:
     assert "'nowhere' is neither a commit, branch or tag of git nor an experiment" in refused(revisions, "compare", "nowhere")
 
@@ -219,7 +180,7 @@ def test_older_metrics_are_refused_and_named_in_a_trend(tmp_path: Path) -> None:
     folder = project(tmp_path / "old")
     evaluate_into(folder, 3)
     results = folder / "metrics" / "evaluation_results.json"
-    results.write_text(results.read_text().replace("attune-evaluation-2", "attune-evaluation-1"))
+    results.write_text(results.read_text().replace(FORMAT, "attune-evaluation-1"))
     commit(folder, "older")
     evaluate_into(folder, 3)
     assert "HEAD:metrics/evaluation_results.json has format 'attune-evaluation-1'" in refused(folder, "compare")

@@ -13,7 +13,7 @@ from attune.errors import DataError
 from attune.files import build, write_json
 from attune.records import Condition
 
-FORMAT = "attune-evaluation-2"
+FORMAT = "attune-evaluation-3"
 """Of the file; another form gets another number."""
 Unit = Literal["speakers", "utterances"]
 Outcome = Literal["better", "worse", "same"]
@@ -57,7 +57,8 @@ class SliceScores:
     """Both models on the same utterances."""
 
     dimension: str
-    """overall, condition, snr_db, duration_s, speaker, source (the top folder below raw), or a column of a manifest."""
+    """overall, condition, snr_db, duration_s, speaker, source (the top folder below raw), a column of a manifest, or
+    out_of_domain for what must not be forgotten."""
     value: str
     """all for overall; clean; 5 to 10 dB; a speaker's name; ..."""
     utterances: int
@@ -281,6 +282,8 @@ class Results:
     overall: SliceScores
     slices: tuple[SliceScores, ...]
     """Without overall; in the order of dimensions, then of values."""
+    forgetting: SliceScores | None
+    """On the recordings of train.forgetting.set, which are no part of the test; None where there are none."""
     uncertainty: Uncertainty
     normalizers: tuple[NormalizedScores, ...]
     glossary: Glossary

@@ -22,6 +22,11 @@ def overall(pairs: Sequence[Pair], params: EvaluateParams) -> SliceScores:
     return _scores("overall", "all", pairs, params)
 
 
+def out_of_domain(pairs: Sequence[Pair], params: EvaluateParams) -> SliceScores | None:
+    """What the base model could and must not forget, which is no part of the test; None where there is none."""
+    return _scores("out_of_domain", "all", pairs, params) if pairs else None
+
+
 def slices(pairs: Sequence[Pair], params: EvaluateParams) -> tuple[SliceScores, ...]:
     """In the order of dimensions, then of values; a dimension that parts nothing is left out, but for the condition, and so
     are folders that are nothing but the conditions.

@@ -48,6 +48,7 @@ def headline(results: Results) -> dict[str, Any]:
         **{f"{part.value}_{name}_wer": model.wer for part in _conditions(results) for name, model in _models(part)},
         "glossary_recall": results.glossary.tuned_recall,
         "hallucination_share": invented / clips if clips else None,
+        **_forgetting(results.forgetting),
         "passed": int(results.verdict.passed),
         "failed_samples": len(results.verdict.failed_samples),
         **({"suites": {suite.name: suite.wer for suite in results.suites}} if results.suites else {}),
@@ -77,6 +78,10 @@ def sentence(results: Results) -> str:
         f"{whole.utterances} utterances of {whole.speakers} held-out speakers; WER {base:.2%} -> {tuned:.2%}. "
         f"{results.verdict.sentence}"
     )
+
+
+def _forgetting(part: SliceScores | None) -> dict[str, float | None]:
+    return {f"forgetting_{name}_wer": model.wer for name, model in _models(part)} if part else {}
 
 
 def _conditions(results: Results) -> list[SliceScores]:
