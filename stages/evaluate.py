@@ -14,7 +14,7 @@ from attune.operations.showing import read_training, write_plots, write_reports
 from attune.params import load_params
 from attune.records import Gold
 from attune.report.results import write_results
-from attune.report.tables import headline, sentence, write_folder
+from attune.report.tables import headline, write_folder
 from stages._run import FILE, FOLDER, stage
 
 
@@ -53,7 +53,7 @@ def main(
     write_results(results_file, found.results)
     write_json(metrics_file, headline(found.results))
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **costs(heard)})
-    click.echo(f"evaluate: {sentence(found.results)}")
+    click.echo(f"evaluate: {found.results.verdict.sentence}")
     require_suites(found.results, params.evaluate.suites, results_file)
 
 

@@ -353,9 +353,9 @@ def parse_results(text: str, where: str) -> Results:
     remedy = "make it anew with: dvc repro --force evaluate"
     try:
         content: Any = json.loads(text)
-        found = content.get("format")
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise DataError(f"{where} is no evaluation's JSON ({error}); {remedy}") from error
+    found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise DataError(f"{where} has format {found!r}, and this version of Attune reads {FORMAT!r}; {remedy}")
     try:

@@ -49,6 +49,12 @@ def unit_for(speakers: int, params: EvaluateParams) -> Unit:
     return "utterances" if speakers < 2 else params.resample
 
 
+def known_tags(pairs: Sequence[Pair]) -> list[str]:
+    """Columns of manifests that tell something of them."""
+    told = {"session" for pair in pairs if pair.utterance.session is not None}
+    return sorted(told | {tag for pair in pairs for tag in pair.utterance.tags})
+
+
 def difference(found: PairedDifference) -> Difference:
     """In percentage points, None for what is not known."""
     return Difference(
@@ -84,12 +90,12 @@ def _parts_alike(groups: Collection[Sequence[Pair]]) -> bool:
 
 
 def _require_columns(pairs: Sequence[Pair], columns: Sequence[str]) -> None:
-    known_columns = sorted({"session", *(tag for pair in pairs for tag in pair.utterance.tags)})
+    known_columns = known_tags(pairs)
     for column in columns:
         if all(column_of(pair.utterance, column) is None for pair in pairs):
             raise ParamsError(
                 f"evaluate.slices.columns names {column!r}, of which no test utterance says anything; their columns are: "
-                f"{', '.join(known_columns)}"
+                f"{', '.join(known_columns) or 'none beyond those that Attune reads itself'}"
             )
 
 

@@ -70,16 +70,6 @@ def slice_rows(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def sentence(results: Results) -> str:
-    """One line for people, at the end of the stage."""
-    whole = results.overall
-    base, tuned = whole.base.wer or 0.0, whole.tuned.wer or 0.0
-    return (
-        f"{whole.utterances} utterances of {whole.speakers} held-out speakers; WER {base:.2%} -> {tuned:.2%}. "
-        f"{results.verdict.sentence}"
-    )
-
-
 def _forgetting(part: SliceScores | None) -> dict[str, float | None]:
     return {f"forgetting_{name}_wer": model.wer for name, model in _models(part)} if part else {}
 

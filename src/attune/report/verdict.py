@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from attune.params import EvaluateParams, ValidationParams
 from attune.report.pairs import Pair
 from attune.report.results import FailedSample, SliceScores, SuiteScores, Uncertainty, Verdict
-from attune.report.wording import listed, recordings
+from attune.report.wording import counted, listed, recordings
 
 _POINTS = 100
 
@@ -32,7 +32,9 @@ def verdict(
     warnings += _maybe([text for part, text in over if not part.wer_improvement.certain])
     failures += [_of_suite(suite) for suite in suites if suite.failed]
     warnings += [_of_suite(suite) for suite in suites if suite.degraded and not suite.failed]
-    warnings += [f"suite {s.name} lacks {len(s.missing)} utterances: {listed(list(s.missing))}" for s in suites if s.missing]
+    warnings += [
+        f"suite {s.name} lacks {counted(len(s.missing), 'utterance')}: {listed(list(s.missing))}" for s in suites if s.missing
+    ]
     return Verdict(
         passed=not failures,
         failure_reason=listed(failures) or None,
@@ -50,8 +52,10 @@ def _failures(overall: SliceScores, asked: ValidationParams, confidence: float) 
         return
     if gained.points < asked.min_wer_improvement * _POINTS - 1e-9:
         least = asked.min_wer_improvement * _POINTS
-        yield f"WER {_moved(gained.points)} points, and it is to fall by at least {least:.2f}"
-    if asked.require_significance and gained.low is None:
+        yield f"WER {_moved(gained.points)} points{f', and it is to fall by at least {least:.2f}' if least > 0 else ''}"
+    if asked.require_significance and gained.low == gained.high == gained.points == 0:
+        yield "both models make as many errors in every recording, so nothing is gained"
+    elif asked.require_significance and gained.low is None:
         yield "there is no interval, as too little was tested"
     elif asked.require_significance and gained.low is not None and gained.low <= 0:
         bounds = f"{gained.low:.2f} to {gained.high:.2f} points"
@@ -76,7 +80,7 @@ def _over(part: SliceScores, limit: float, what: str) -> str | None:
     gained = part.wer_improvement
     if gained.points is None or -gained.points <= limit:
         return None
-    return f"{what}: WER rose by {-gained.points:.2f} points on {part.utterances} utterances (limit {limit:g})"
+    return f"{what}: WER rose by {-gained.points:.2f} points on {counted(part.utterances, 'utterance')} (limit {limit:g})"
 
 
 def _maybe(texts: list[str]) -> list[str]:
@@ -85,7 +89,7 @@ def _maybe(texts: list[str]) -> list[str]:
 
 
 def _moved(points: float) -> str:
-    return f"fell by {points:.2f}" if points >= 0 else f"rose by {-points:.2f}"
+    return "changed by 0.00" if abs(points) < 0.005 else f"fell by {points:.2f}" if points > 0 else f"rose by {-points:.2f}"
 
 
 def _of_suite(suite: SuiteScores) -> str:
@@ -97,7 +101,7 @@ def _of_suite(suite: SuiteScores) -> str:
 
 def _sentence(overall: SliceScores, failures: list[str], confidence: float) -> str:
     gained = overall.wer_improvement
-    tested = f"{overall.utterances} utterances of {overall.speakers} held-out speakers"
+    tested = f"{counted(overall.utterances, 'utterance')} of {counted(overall.speakers, 'held-out speaker')}"
     if overall.base.wer is None or overall.tuned.wer is None or gained.points is None:
         return f"Not passed: {listed(failures)}."
     bounds = "no interval" if gained.low is None else f"{confidence:.0%} interval {gained.low:.2f} to {gained.high:.2f}"

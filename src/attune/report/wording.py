@@ -49,6 +49,15 @@ def listed(texts: list[str], most: int = 3) -> str:
     return "; ".join([*texts[:most], *([f"and {len(texts) - most} more"] if len(texts) > most else [])])
 
 
+def counted(number: int, thing: str) -> str:
+    """So many of them.
+
+    >>> counted(1, "speaker"), counted(2, "speaker")
+    ('1 speaker', '2 speakers')
+    """
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def shortened(text: str, most: int) -> str:
     """At most so many characters.
 

@@ -56,5 +56,5 @@ def test_a_report_of_very_long_names_still_fits_a_comment() -> None:
     texts = [{u.id: said[u.id.partition("-")[0]] for u in many} for said in (tuned, base)]
     found = evaluated(many, *texts, validation={"max_slice_increase_points": 0.0})
     text = _report(found)
-    assert text.count("…") > 8
+    assert text.count("…") >= 8
     assert len(text) < 65_536
