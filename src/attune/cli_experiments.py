@@ -47,6 +47,7 @@ def compare(
     from attune.operations.revisions import WORKSPACE, Repository
     from attune.report import comparing, comparison_page, comparison_tables
     from attune.report.experiments import load_experiment
+    from attune.workcache import WorkCache
 
     params = load_params(params_file)
     repository = Repository(params_file.parent)
@@ -63,9 +64,8 @@ def compare(
     if everything and not others:
         raise DataError(f"no experiment was made from {against}; make some with: attune sweep, or see: dvc exp list -A")
     others = others or [repository.resolve(WORKSPACE)]
-    first, *rest = (
-        load_experiment(repository, each, params.paths.metrics, Path(params_file.name)) for each in (reference, *others)
-    )
+    settings, cache = Path(params_file.name), WorkCache()
+    first, *rest = (load_experiment(repository, each, params.paths.metrics, settings, cache) for each in (reference, *others))
     found = comparing.compare(first, rest, params.evaluate, cost, common)
     click.echo(comparison_tables.text(found), nl=False)
     if csv_file:

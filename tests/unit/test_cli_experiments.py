@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,8 +9,10 @@ from click.testing import CliRunner, Result
 from projects import commit, evaluate_into, git, project, set_params
 
 from attune.cli import main
+from attune.operations.costs import remember
 from attune.report.charts import Point, scatter
 from attune.report.results import FORMAT
+from attune.workcache import WorkCache
 
 
 def attune(folder: Path, *arguments: str) -> Result:
@@ -140,20 +141,22 @@ class _Tags(HTMLParser):
         self.tags.append(tag)
 
 
-def test_minutes_of_the_workspace_are_told_unless_they_are_of_another_run(revisions: Path, tmp_path: Path) -> None:
-    training, times = revisions / "metrics" / "train.json", revisions / "metrics" / "timing" / "train.json"
-    times.parent.mkdir()
-    training.write_text("{}")
-    times.write_text('{"minutes": 7.5, "peak_memory_mb": 900}')
-    os.utime(training, (1000, 1000))
-    said(revisions, "compare", "--csv", str(tmp_path / "c.csv"))
-    assert (rows_of(tmp_path / "c.csv")["workspace"]["minutes"], rows_of(tmp_path / "c.csv")["workspace"]["memory_mb"]) == (
-        "7.5",
-        "900.0",
-    )
-    os.utime(times, (500, 500))
-    said(revisions, "compare", "--csv", str(tmp_path / "c.csv"))
-    assert rows_of(tmp_path / "c.csv")["workspace"]["minutes"] == ""
+def test_what_training_took_is_told_of_any_revision_that_has_its_figures(tmp_path: Path) -> None:
+    folder = project(tmp_path / "timed")
+    figures, curve = folder / "metrics/train.json", folder / "metrics/plots/training_loss.csv"
+    for name, minutes in (("slow", 7.5), ("quick", 2.0), ("elsewhere", None)):
+        evaluate_into(folder, 3)
+        figures.write_text(f'{{"steps": "{name}"}}')
+        curve.write_text("step,loss\r\n1,0.5\r\n")
+        if minutes is not None:
+            took = {"minutes": minutes, "peak_memory_mb": 900}
+            remember(WorkCache(), figures.read_text(encoding="utf-8"), curve.read_text(encoding="utf-8"), took)
+        commit(folder, name)
+        git(folder, "tag", name)
+    output = said(folder, "compare", "--against", "slow", "quick", "elsewhere", "--csv", str(tmp_path / "c.csv"))
+    told = {name: (row["minutes"], row["memory_mb"]) for name, row in rows_of(tmp_path / "c.csv").items()}
+    assert told == {"slow": ("7.5", "900.0"), "quick": ("2.0", "900.0"), "elsewhere": ("", "")}
+    assert "Unknown: minutes of elsewhere; memory, MB of elsewhere (" in output
 
 
 def test_trend_tells_each_commit_that_changed_the_evaluation(revisions: Path, tmp_path: Path) -> None:

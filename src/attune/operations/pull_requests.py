@@ -13,6 +13,7 @@ from attune.report.pictures import pictures
 from attune.report.pull_request import pull_request_report
 from attune.report.results import UtteranceResult, read_results
 from attune.report.tables import UTTERANCE_ROWS
+from attune.workcache import WorkCache
 
 
 def report(params_file: Path, params: Params, revision: str | None, images_at: str | None) -> str:
@@ -36,9 +37,10 @@ def report(params_file: Path, params: Params, revision: str | None, images_at: s
 def _change(params_file: Path, params: Params, name: str) -> str:
     repository, metrics = Repository(params_file.parent), params.paths.metrics
     revision, settings = repository.resolve(name), Path(params_file.name)
-    here = load_experiment(repository, repository.resolve(WORKSPACE), metrics, settings)
+    cache = WorkCache()
+    here = load_experiment(repository, repository.resolve(WORKSPACE), metrics, settings, cache)
     try:
-        base = load_experiment(repository, revision, metrics, settings)
+        base = load_experiment(repository, revision, metrics, settings, cache)
     except DataError as error:  # of a first pull request, or the first after an update of Attune
         return not_compared(revision.name, str(error))
     return against(here, base, params.evaluate)

@@ -138,7 +138,7 @@ def _unknown(rows: Sequence[Compared]) -> list[str]:
     }  # fmt: skip
     everyone = [row.name for row in rows]
     told = [f"{title} of {'all' if names == everyone else ', '.join(names)}" for title, names in lacking.items() if names]
-    why = "minutes and memory differ from run to run, so only what stands in the workspace has them"
+    why = "what training took is remembered in the work cache of the machine that trained, for runs of this version on"
     return [f"Unknown: {'; '.join(told)} ({why})."] if told else []
 
 
