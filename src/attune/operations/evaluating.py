@@ -96,7 +96,7 @@ def listen(
     heard, reports, written = [], [], []
     for name in (base, str(finetuned)):
         hypotheses, _ = hear(name, utterances, sounds, params, cache, choice=choice)
-        beside, _ = hear(name, others.utterances, others.sounds, params, cache, choice=choice)
+        beside = hear(name, others.utterances, others.sounds, params, cache, choice=choice)[0] if others.utterances else []
         invented, _ = hear(name, [u for _, u, _ in made], silent, params, cache, choice=choice)
         heard.append({hypothesis.id: hypothesis for hypothesis in [*hypotheses, *beside]})
         reports.append(_timed(name, utterances, sounds, params, choice))
