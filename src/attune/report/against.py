@@ -56,15 +56,13 @@ def _sentence(row: Compared | None, params: EvaluateParams, *, alike: bool) -> s
     if row is None or row.wer is None or row.difference is None or row.difference.points is None:
         return "No utterance was tested in both with the same reference, so nothing can be said of the difference."
     gained, points = row.difference, row.difference.points
-    way = "the same" if not points else f"{abs(points):.2f} percentage points {'better' if points > 0 else 'worse'}"
+    way = "unchanged" if not points else f"{abs(points):.2f} percentage points {'better' if points > 0 else 'worse'}"
+    judged = _SURE["same"] if row.judgement == "same" else f"{way}, {_SURE.get(row.judgement, _BEYOND)}"
     bounds = ""
     if gained.low is not None and gained.high is not None:
         bounds = f"; {params.confidence:.0%} interval of the change {signed(-gained.high)} to {signed(-gained.low)}"
     p = "" if row.p_value is None else f", p = {row.p_value:.3g}"
-    told = (
-        f"**WER of the tuned model {rate(row.wer + points / 100)} → {rate(row.wer)}: {way}, "
-        f"{_SURE.get(row.judgement, _BEYOND)}** (paired bootstrap{bounds}{p})."
-    )
+    told = f"**WER of the tuned model {rate(row.wer + points / 100)} → {rate(row.wer)}: {judged}** (paired bootstrap{bounds}{p})."
     if alike:
         return told
     return f"On the {row.utterances} utterances that both tested: {told} The tests differ, and the table holds all of each."
@@ -83,20 +81,15 @@ def _metrics(here: Experiment, base: Experiment, sure: dict[str, str]) -> str:
 
 def _figures(experiment: Experiment) -> Iterator[tuple[str, float | None]]:
     results: Results = experiment.results
-    clips = sum(each.clips for each in results.hallucinations)
     yield "WER", results.overall.tuned.wer
     yield from ((f"WER, {p.value}", p.tuned.wer) for p in results.slices if p.dimension == "condition")
     yield "WER out of domain", results.forgetting.tuned.wer if results.forgetting else None
     yield "CER", results.overall.tuned.cer
     yield "WER of the base model", results.overall.base.wer
     yield _HIGHER_IS_BETTER, results.glossary.tuned_recall
-    yield "Clips without speech that got words", _share(results, clips)
+    yield "Clips without speech that got words", results.hallucination_share
     yield from ((f"Suite {suite.name}, WER", suite.wer) for suite in results.suites)
     yield _SIZE, experiment.cost.size_mb
-
-
-def _share(results: Results, clips: int) -> float | None:
-    return sum(each.tuned_share * each.clips for each in results.hallucinations) / clips if clips else None
 
 
 def _shown(name: str, value: float | None) -> str:

@@ -297,6 +297,12 @@ class Results:
     confidence: float
     normalizer: str
 
+    @property
+    def hallucination_share(self) -> float | None:
+        """Of all clips without speech, those in which the tuned model wrote words."""
+        clips = sum(each.clips for each in self.hallucinations)
+        return sum(each.tuned_share * each.clips for each in self.hallucinations) / clips if clips else None
+
 
 @dataclass(frozen=True)
 class UtteranceResult:

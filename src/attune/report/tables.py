@@ -33,8 +33,6 @@ def headline(results: Results) -> dict[str, Any]:
     """The contents of `metrics/evaluate.json`: the few figures that `dvc metrics` and `dvc exp show` set side by side."""
     whole, sure = results.overall, results.uncertainty
     decided = sure.speakers if sure.unit == "speakers" else sure.utterances
-    clips = sum(each.clips for each in results.hallucinations)
-    invented = sum(each.tuned_share * each.clips for each in results.hallucinations)
     return {
         "base_wer": whole.base.wer,
         "tuned_wer": whole.tuned.wer,
@@ -47,7 +45,7 @@ def headline(results: Results) -> dict[str, Any]:
         "tuned_cer": whole.tuned.cer,
         **{f"{part.value}_{name}_wer": model.wer for part in _conditions(results) for name, model in _models(part)},
         "glossary_recall": results.glossary.tuned_recall,
-        "hallucination_share": invented / clips if clips else None,
+        "hallucination_share": results.hallucination_share,
         **_forgetting(results.forgetting),
         "passed": int(results.verdict.passed),
         "failed_samples": len(results.verdict.failed_samples),

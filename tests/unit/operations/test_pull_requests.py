@@ -71,7 +71,7 @@ def test_without_another_commit_it_is_what_the_stage_wrote(revisions: Path, tmp_
 
 def test_the_same_model_makes_the_same_errors(revisions: Path) -> None:
     text = reported(revisions, "--against", "HEAD")
-    assert ": the same, the same errors** (paired bootstrap" in text
+    assert ": the same errors** (paired bootstrap" in text
     assert re.search(r"\| CER .* the same errors \|", text)
     assert "#### Slices" not in text
 
