@@ -202,7 +202,7 @@ class Verdict:
 
     passed: bool
     failure_reason: str | None
-    """All reasons in one line, None where it passed."""
+    """The first reasons in one line, None where it passed; `failures` has all."""
     failures: tuple[str, ...]
     warnings: tuple[str, ...]
     """What came near: worse than allowed, but perhaps by chance."""
