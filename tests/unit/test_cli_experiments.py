@@ -144,7 +144,7 @@ class _Tags(HTMLParser):
 def test_what_training_took_is_told_of_any_revision_that_has_its_figures(tmp_path: Path) -> None:
     folder = project(tmp_path / "timed")
     figures, curve = folder / "metrics/train.json", folder / "metrics/plots/training_loss.csv"
-    for name, minutes in (("slow", 7.5), ("quick", 2.0), ("elsewhere", None)):
+    for name, minutes in (("slow", 7.5), ("quick", 0.0312), ("elsewhere", None)):
         evaluate_into(folder, 3)
         figures.write_text(f'{{"steps": "{name}"}}')
         curve.write_text("step,loss\r\n1,0.5\r\n")
@@ -155,7 +155,8 @@ def test_what_training_took_is_told_of_any_revision_that_has_its_figures(tmp_pat
         git(folder, "tag", name)
     output = said(folder, "compare", "--against", "slow", "quick", "elsewhere", "--csv", str(tmp_path / "c.csv"))
     told = {name: (row["minutes"], row["memory_mb"]) for name, row in rows_of(tmp_path / "c.csv").items()}
-    assert told == {"slow": ("7.5", "900.0"), "quick": ("2.0", "900.0"), "elsewhere": ("", "")}
+    assert told == {"slow": ("7.5", "900.0"), "quick": ("0.0312", "900.0"), "elsewhere": ("", "")}
+    assert re.search(r"quick .* 0\.031 +900", output)
     assert "Unknown: minutes of elsewhere; memory, MB of elsewhere (" in output
 
 

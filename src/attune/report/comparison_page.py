@@ -4,11 +4,9 @@ from html import escape
 
 from attune.report.charts import Point, scatter
 from attune.report.comparing import Compared, Comparison
-from attune.report.comparison_tables import COST_TITLES, finding, judged, notes, number, p_value, percent, settings, span
+from attune.report.comparison_tables import COST_TITLES, cost, finding, judged, notes, number, p_value, percent, settings, span
 from attune.report.markup import bullets, cell, paragraph, rate, section, table
 from attune.report.page_style import STYLE
-
-_COSTS = {"size_mb": ".1f", "minutes": ".1f", "memory_mb": ".0f"}
 
 
 def page(comparison: Comparison) -> str:
@@ -33,7 +31,7 @@ def _table(comparison: Comparison) -> str:
     """Experiments are numbered, as they are in the drawing."""
     costs = {key: title for key, title in COST_TITLES.items() if any(_cost(row, key) is not None for row in comparison.rows)}
     heads = ["Experiment", "WER", "Better by, points", "How sure", *(title[:1].upper() + title[1:] for title in costs.values())]
-    rows = [[_name(n, row), *_figures(row), *(_shown(row, key) for key in costs)] for n, row in enumerate(comparison.rows)]
+    rows = [[_name(n, row), *_figures(row), *(cost(row, key) for key in costs)] for n, row in enumerate(comparison.rows)]
     return table("Word error rate of the tuned models with its interval, and what they cost.", heads, rows)
 
 
@@ -59,15 +57,11 @@ def _drawing(comparison: Comparison) -> str:
     ]
     if len(points) < 2:
         return ""
-    cost = COST_TITLES[comparison.cost]
+    price_of = COST_TITLES[comparison.cost]
     about = "; ".join(f"{comparison.rows[int(p.label)].name}: {percent(p.rate)} at {p.cost:g}" for p in points)
-    drawn = scatter(points, f"WER against {cost}", about, x_label=cost, y_label="WER")
+    drawn = scatter(points, f"WER against {price_of}", about, x_label=price_of, y_label="WER")
     key = "Numbers as in the table. Diamonds are the best for their cost, joined by a line; dotted lines are intervals."
     return f"<figure><figcaption>{escape(key)}</figcaption>{drawn}</figure>"
-
-
-def _shown(row: Compared, key: str) -> str:
-    return number(_cost(row, key), _COSTS[key])
 
 
 def _cost(row: Compared, key: str) -> float | None:

@@ -48,9 +48,7 @@ def cells(row: Compared) -> list[str]:
         "" if gained is None else span(gained.low, gained.high),
         p_value(row),
         judged(row),
-        number(row.cost.size_mb, ".1f"),
-        number(row.cost.minutes, ".1f"),
-        number(row.cost.memory_mb, ".0f"),
+        *(cost(row, key) for key in COST_TITLES),
     ]
 
 
@@ -76,6 +74,12 @@ def settings(row: Compared) -> str:
 def judged(row: Compared) -> str:
     """How sure the difference is, in words."""
     return _JUDGEMENTS.get(row.judgement, row.judgement)
+
+
+def cost(row: Compared, key: str) -> str:
+    """One of COST_TITLES; two digits of what is below one."""
+    value: float | None = getattr(row.cost, key)
+    return number(value, ".2g" if value is not None and value < 1 else ".0f" if key == "memory_mb" else ".1f")
 
 
 def p_value(row: Compared) -> str:
