@@ -13,7 +13,7 @@ from typing import Literal
 
 Series = Literal["base", "tuned"]
 _WIDTH, _ROW, _LEFT, _RIGHT, _HEAD, _FOOT = 440, 22, 138, 20, 14, 40
-_LONGEST_LABEL = 21
+_LONGEST_LABEL = 18
 _HEIGHT, _OVER = 280, 30
 _FAR = 20
 """Costs that are so many times others stand on an axis of powers."""

@@ -12,8 +12,9 @@ from attune.report.page_style import STYLE
 def page(comparison: Comparison) -> str:
     """The whole document; it asks for nothing outside of itself."""
     title = escape(f"Experiments against {comparison.rows[0].name}")
+    better = any(row.judgement == "better" for row in comparison.rows)
     body = (
-        f'<div class="verdict">{paragraph(finding(comparison))}</div>',
+        f'<div class="verdict{"" if better else " no"}">{paragraph(finding(comparison))}</div>',
         _table(comparison),
         section("WER against cost", "cost", _drawing(comparison)),
         section("How to read this", "reading", bullets(notes(comparison))),
