@@ -14,7 +14,7 @@ from attune.operations.showing import read_training, write_plots, write_reports
 from attune.params import load_params
 from attune.records import Gold
 from attune.report.results import write_results
-from attune.report.tables import headline, sentence, write_folder
+from attune.report.tables import headline, write_folder
 from stages._run import FILE, FOLDER, stage
 
 
@@ -24,6 +24,7 @@ from stages._run import FILE, FOLDER, stage
 @click.option("--finetuned", type=FOLDER, required=True)
 @click.option("--suites", type=FOLDER, required=True)
 @click.option("--glossary", type=FILE, required=True)
+@click.option("--out-of-domain", type=FOLDER, required=True)
 @click.option("--loss-plot", type=FILE, required=True)
 @click.option("--wer-plot", type=FILE, required=True)
 @click.option("--evaluated", type=FOLDER, required=True)
@@ -34,15 +35,16 @@ from stages._run import FILE, FOLDER, stage
 @click.option("--timing", type=FILE, required=True)
 @click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(
-    prepared: Path, gold: Path, finetuned: Path, suites: Path, glossary: Path, loss_plot: Path, wer_plot: Path, evaluated: Path,
-    results_file: Path, reports: Path, plots: Path, metrics_file: Path, timing: Path, params_file: Path,
+    prepared: Path, gold: Path, finetuned: Path, suites: Path, glossary: Path, out_of_domain: Path, loss_plot: Path,
+    wer_plot: Path, evaluated: Path, results_file: Path, reports: Path, plots: Path, metrics_file: Path, timing: Path,
+    params_file: Path,
 ) -> None:  # fmt: skip
     """Writes the scores with intervals and a verdict, both models' texts of every test utterance, and the reports for people."""
     params, start_s = load_params(params_file), time.monotonic()
     check_lineage(finetuned, [prepared / UTTERANCES, gold / "gold.jsonl"])
     golds, sounds = {g.id: g for g in read_jsonl(gold / "gold.jsonl", Gold)}, Sounds(prepared)
     training = read_training(loss_plot, wer_plot)
-    found, heard = assess(finetuned, read_utterances(prepared), golds, sounds, suites, glossary, params)
+    found, heard = assess(finetuned, read_utterances(prepared), golds, sounds, suites, glossary, out_of_domain, params)
     with whole_folder(evaluated) as folder:
         record_lineage(folder, finetuned, [finetuned / TRAINING_RECORD])
         write_folder(folder, found)
@@ -51,7 +53,7 @@ def main(
     write_results(results_file, found.results)
     write_json(metrics_file, headline(found.results))
     write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **costs(heard)})
-    click.echo(f"evaluate: {sentence(found.results)}")
+    click.echo(f"evaluate: {found.results.verdict.sentence}")
     require_suites(found.results, params.evaluate.suites, results_file)
 
 

@@ -9,8 +9,10 @@ from attune.dataset import UTTERANCES
 from attune.files import whole_folder, write_json
 from attune.finetuning.live import Watched, write_curves
 from attune.lineage import check_lineage, record_lineage
+from attune.operations.costs import remember
 from attune.operations.tuning import tune
 from attune.params import load_params
+from attune.workcache import WorkCache
 from stages._run import FILE, FOLDER, stage
 
 
@@ -46,7 +48,9 @@ def main(
     report = tuning.report
     write_curves(report.losses, report.validation_wers, report.forgetting_wers, loss_plot, wer_plot)
     write_json(metrics, tuning.metrics())
-    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **tuning.report.timing})
+    took = {"minutes": (time.monotonic() - start_s) / 60, **tuning.report.timing}
+    write_json(timing, took)
+    remember(WorkCache(), metrics.read_text(encoding="utf-8"), loss_plot.read_text(encoding="utf-8"), took)
     click.echo(f"train: {tuning.sentence()}")
 
 

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import yaml
 from evaluations import evaluated, utterance
+from pages import Tones
 
-from attune.files import write_json
+from attune.files import write_csv, write_json
+from attune.operations.showing import write_reports
+from attune.params import load_params
 from attune.records import Utterance
+from attune.report.pictures import Training
 from attune.report.results import write_results
 from attune.report.tables import headline, write_folder
 
@@ -84,3 +88,6 @@ def evaluate_into(folder: Path, errors: int, count: int = 24, size_mb: float | N
     write_results(metrics / "evaluation_results.json", found.results)
     write_json(metrics / "evaluate.json", headline(found.results))
     write_json(metrics / "convert_ct2.json", {} if size_mb is None else {"size_mb": size_mb})
+    write_csv(metrics / "plots/training_loss.csv", ("step", "loss"), [])
+    write_csv(metrics / "plots/validation_wer.csv", ("step", "validation_wer"), [])
+    write_reports(metrics, found.results, found.utterances, Tones(0.1), Training(), load_params(_SHIPPED))

@@ -46,18 +46,17 @@ def summary(params_file: Path) -> None:
 
 
 @main.command()
-@click.option("--against", metavar="REV", help="A branch, tag or commit that holds metrics too, to compare with.")
+@click.option("--against", metavar="REV", help="A branch, tag, commit or experiment with metrics of its own, to compare with.")
 @click.option(
-    "--images-at", metavar="URL", help="Where the metrics folder can be seen, e.g. https://github.com/me/stt/blob/REV/metrics."
+    "--images-at", metavar="URL", help="Where the metrics folder will be, e.g. https://github.com/me/stt/raw/COMMIT/metrics."
 )
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="A file; else it is printed.")
 @PARAMS
 def report(against: str | None, images_at: str | None, to: Path | None, params_file: Path) -> None:
     """Writes the report for a pull request, as Markdown, from the metrics of the last `dvc repro`."""
-    from attune.operations.showing import report_against
+    from attune.operations import pull_requests
 
-    params = load_params(params_file)
-    text = report_against(params.paths.metrics, params.evaluate, against, images_at)
+    text = pull_requests.report(params_file, load_params(params_file), against, images_at)
     if to is None:
         click.echo(text, nl=False)
     else:

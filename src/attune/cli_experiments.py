@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from attune.commandline import PARAMS, one_line
+from attune.commandline import PARAMS
 from attune.errors import DataError, ParamsError
-from attune.params import Params, load_params
+from attune.params import load_params
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from attune.operations.revisions import Repository, Revision
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -31,7 +29,6 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many commits --trend shows.")
 @click.option("--csv", "csv_file", type=_FILE, help="Also writes the figures here.")
 @click.option("--html", "html_file", type=_FILE, help="Also writes a page here, with a drawing of WER against cost.")
-@click.option("--markdown", "markdown_file", type=_FILE, help="Instead: what one revision changes, for a pull request.")
 @PARAMS
 def compare(
     revisions: tuple[str, ...],
@@ -43,7 +40,6 @@ def compare(
     last: int,
     csv_file: Path | None,
     html_file: Path | None,
-    markdown_file: Path | None,
     params_file: Path,
 ) -> None:
     """Compares experiments and revisions with one of them; without names the workspace with HEAD."""
@@ -51,6 +47,7 @@ def compare(
     from attune.operations.revisions import WORKSPACE, Repository
     from attune.report import comparing, comparison_page, comparison_tables
     from attune.report.experiments import load_experiment
+    from attune.workcache import WorkCache
 
     params = load_params(params_file)
     repository = Repository(params_file.parent)
@@ -67,12 +64,8 @@ def compare(
     if everything and not others:
         raise DataError(f"no experiment was made from {against}; make some with: attune sweep, or see: dvc exp list -A")
     others = others or [repository.resolve(WORKSPACE)]
-    if markdown_file:
-        _write_change(repository, reference, others, params, Path(params_file.name), markdown_file)
-        return
-    first, *rest = (
-        load_experiment(repository, each, params.paths.metrics, Path(params_file.name)) for each in (reference, *others)
-    )
+    settings, cache = Path(params_file.name), WorkCache()
+    first, *rest = (load_experiment(repository, each, params.paths.metrics, settings, cache) for each in (reference, *others))
     found = comparing.compare(first, rest, params.evaluate, cost, common)
     click.echo(comparison_tables.text(found), nl=False)
     if csv_file:
@@ -111,25 +104,6 @@ def sweep(
     click.echo(
         f"# {len(planned.experiments)} experiments; {'compare them' if now else 'then compare them'}: attune compare {names}"
     )
-
-
-def _write_change(
-    repository: "Repository", base: "Revision", others: "Sequence[Revision]", params: Params, params_file: Path, to: Path
-) -> None:
-    """A base without an evaluation is told in the text: of a first pull request there is nothing to compare with."""
-    from attune.files import write_text
-    from attune.report.change_report import report
-    from attune.report.experiments import load_experiment
-
-    if len(others) > 1:
-        raise ParamsError(f"--markdown tells of one revision, and {len(others)} are named: {', '.join(o.name for o in others)}")
-    now, before, why = load_experiment(repository, others[0], params.paths.metrics, params_file), None, None
-    try:
-        before = load_experiment(repository, base, params.paths.metrics, params_file)
-    except DataError as error:
-        why = str(error)
-    write_text(to, report(now, before, why, params.evaluate))
-    click.echo(f"compare: {one_line(str(to))}")
 
 
 def _show_trend(repository: "Repository", metrics: Path, last: int, until: "Revision", csv_file: Path | None) -> None:

@@ -363,6 +363,7 @@ class ValidationParams(_Section):
     require_significance: bool
     max_slice_increase_points: Annotated[float, Field(ge=0)] | None
     max_forgetting_points: Annotated[float, Field(ge=0)] | None
+    forgetting_utterances: Annotated[int, Field(ge=0)]
 
 
 class SuiteParams(_Section):

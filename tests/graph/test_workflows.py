@@ -1,15 +1,19 @@
 """The workflows as data: what they may do, and that forks get nothing. actionlint, which CI runs, knows the language itself."""
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner
+from projects import git
 
 from attune.cli import main
-from attune.report.change_report import MARKER
+from attune.report.pull_request import MARKER
 
 FOLDER = Path(__file__).resolve().parents[2] / ".github" / "workflows"
 NAMES = ["ci", "gpu-run", "pull-request"]
@@ -52,14 +56,34 @@ def test_steps_with_secrets_run_only_for_branches_of_the_repository_itself() -> 
     assert content["jobs"]["report"]["env"]["OWN"] == f"${{{{ {_OWN} }}}}"
 
 
-def test_writing_is_left_to_a_job_that_runs_no_code_of_the_pull_request() -> None:
+def test_writing_is_left_to_jobs_that_run_no_code_of_the_pull_request() -> None:
     jobs = workflow("pull-request")["jobs"]
-    assert jobs["comment"]["permissions"] == {"contents": "read", "pull-requests": "write"}
-    assert _OWN in jobs["comment"]["if"]
-    assert "permissions" not in jobs["report"]
-    commands = [step["run"] for step in jobs["comment"]["steps"] if "run" in step]
-    assert commands
-    assert not any(word in run for run in commands for word in ("pip ", "python", "dvc ", "attune --", "bash "))
+    assert {name: job.get("permissions") for name, job in jobs.items()} == {
+        "report": None, "charts": {"contents": "write"}, "comment": {"contents": "read", "pull-requests": "write"},
+    }  # fmt: skip
+    for name in ("charts", "comment"):
+        assert _OWN in jobs[name]["if"]
+        commands = [step["run"] for step in jobs[name]["steps"] if "run" in step]
+        assert commands
+        assert not any(word in run for run in commands for word in ("pip ", "python", "dvc ", "attune --", "bash "))
+
+
+def test_charts_stand_where_the_report_says(tmp_path: Path) -> None:
+    jobs = workflow("pull-request")["jobs"]
+    (build,) = [step for step in jobs["report"]["steps"] if step.get("id") == "build"]
+    branch, _, folder = build["env"]["MADE"].partition("/raw/")[2].partition("/")
+    (put,) = [step for step in jobs["charts"]["steps"] if "run" in step]
+    assert (branch, folder) == (put["env"]["BRANCH"], put["env"]["RUN"])
+    (tmp_path / "report/metrics/figures").mkdir(parents=True)
+    (tmp_path / "report/metrics/figures/wer_by_snr.svg").write_text("<svg/>")
+    git(tmp_path, "init", "--quiet", "--bare", "served/me/stt")
+    shell = {**os.environ, **put["env"], "REPOSITORY": "me/stt", "BRANCH": "charts", "RUN": "7"}
+    shell |= {"GITHUB_SERVER_URL": f"file://{tmp_path}/served", "GIT_CONFIG_GLOBAL": os.devnull}
+    for _ in range(2):
+        subprocess.run(["bash", "-e", "-c", put["run"]], cwd=tmp_path, env=shell, check=True, capture_output=True)
+        shutil.rmtree(tmp_path / "charts")
+    shown = git(tmp_path / "served/me/stt", "ls-tree", "-r", "--name-only", "charts")
+    assert shown == "7/figures/wer_by_snr.svg"
 
 
 def test_values_of_others_reach_shells_only_through_the_environment() -> None:

@@ -27,7 +27,8 @@ _TRAIN = (
 _SIDES: tuple[Split, ...] = ("train", "train", "validation", "test", "test", "test")
 _UNWRITTEN = 5
 _EVALUATE = (
-    "prepared=prepared", "gold=gold", "finetuned=finetuned", "suites=suites", "glossary=glossary.txt", "evaluated=evaluated",
+    "prepared=prepared", "gold=gold", "finetuned=finetuned", "suites=suites", "glossary=glossary.txt",
+    "out-of-domain=data/out_of_domain", "evaluated=evaluated",
     "results=results.json", "reports=.", "plots=plots", "loss-plot=loss.csv", "wer-plot=wer.csv",
     "metrics=evaluate.json", "timing=t.json",
 )  # fmt: skip
@@ -167,6 +168,11 @@ def test_what_must_not_be_forgotten_is_heard_before_during_and_after(project: Pa
     rows = [line.split(",") for line in Path("wer.csv").read_text().splitlines()]
     assert rows[0] == ["step", "validation_wer", "forgetting_wer"]
     assert [float(row[2]) for row in rows[1:]] == [heard["forgetting_wer_before"], heard["forgetting_wer_after"]]
+    _evaluate()
+    forgetting = read_results(project / "results.json").forgetting
+    assert forgetting is not None
+    assert (forgetting.utterances, forgetting.words) == (1, 2)
+    assert _read("evaluate.json")["forgetting_tuned_wer"] == pytest.approx(forgetting.tuned.wer)
 
 
 def test_where_there_is_no_error_to_learn_from_the_base_is_released(project: Path) -> None:
@@ -200,7 +206,7 @@ def test_an_evaluation_leaves_everything_a_reader_needs(project: Path) -> None:
         assert _read("t.json")[model]["real_time_factor"] > 0  # type: ignore[index]
     assert "nothing was learnt, so there is no tuned model" in Path("report.html").read_text()
     assert Path("report.html").read_text().count("<audio") == 2
-    assert Path("report.md").read_text().startswith("## ✗ Not passed")
+    assert Path("report.md").read_text().startswith("<!-- attune report -->\n## ✗ Not passed")
     assert {file.name for file in Path("figures").iterdir()} >= {"wer_by_condition.svg", "reliability.svg"}
     written = ("results.json", "evaluate.json", "evaluated/utterances.jsonl", "report.html", "report.md")
     before = {name: (project / name).read_bytes() for name in written}

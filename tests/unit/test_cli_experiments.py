@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +9,10 @@ from click.testing import CliRunner, Result
 from projects import commit, evaluate_into, git, project, set_params
 
 from attune.cli import main
+from attune.operations.costs import remember
+from attune.report.charts import Point, scatter
+from attune.report.results import FORMAT
+from attune.workcache import WorkCache
 
 
 def attune(folder: Path, *arguments: str) -> Result:
@@ -20,11 +23,6 @@ def said(folder: Path, *arguments: str) -> str:
     done = attune(folder, *arguments)
     assert done.exit_code == 0, done.output
     return done.output
-
-
-def markdown(tmp_path: Path, folder: Path, *arguments: str) -> str:
-    said(folder, "compare", *arguments, "--markdown", str(tmp_path / "report.md"))
-    return (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def refused(folder: Path, *arguments: str) -> str:
@@ -120,8 +118,17 @@ def test_page_is_whole_by_itself_and_escapes_names(revisions: Path, tmp_path: Pa
     assert {"table", "svg", "h1"} <= set(seen.tags)
     assert "b" not in seen.tags
     assert "&lt;b&gt;&amp;co" in page
-    assert not re.search(r"https?:|src=|href=|@import|url\(", page)
-    assert seen.tags.count("circle") == 2
+    assert not re.search(r"https?:|src=|href=\"[^d]|@import|url\(", page)
+    assert seen.tags.count("circle") == 0
+    assert page.count('<path class="tuned"') == 2  # both are on the front
+    assert "The lowest WER beyond chance: &lt;b&gt;&amp;co" in page
+
+
+def test_experiments_that_lie_together_share_a_label_and_far_costs_an_axis_of_powers() -> None:
+    near = [Point(str(n), 8 + 0.1 * n, 0.2, 0.1, 0.3, on_front=False) for n in range(2)]
+    drawn = scatter([*near, Point("2", 400.0, 0.1, None, None, on_front=True)], "WER", "about", x_label="MB", y_label="WER")
+    assert ">0, 1</text>" in drawn
+    assert all(f">{tick}</text>" in drawn for tick in (5, 10, 50, 100, 200))
 
 
 class _Tags(HTMLParser):
@@ -134,20 +141,23 @@ class _Tags(HTMLParser):
         self.tags.append(tag)
 
 
-def test_minutes_of_the_workspace_are_told_unless_they_are_of_another_run(revisions: Path, tmp_path: Path) -> None:
-    training, times = revisions / "metrics" / "train.json", revisions / "metrics" / "timing" / "train.json"
-    times.parent.mkdir()
-    training.write_text("{}")
-    times.write_text('{"minutes": 7.5, "peak_memory_mb": 900}')
-    os.utime(training, (1000, 1000))
-    said(revisions, "compare", "--csv", str(tmp_path / "c.csv"))
-    assert (rows_of(tmp_path / "c.csv")["workspace"]["minutes"], rows_of(tmp_path / "c.csv")["workspace"]["memory_mb"]) == (
-        "7.5",
-        "900.0",
-    )
-    os.utime(times, (500, 500))
-    said(revisions, "compare", "--csv", str(tmp_path / "c.csv"))
-    assert rows_of(tmp_path / "c.csv")["workspace"]["minutes"] == ""
+def test_what_training_took_is_told_of_any_revision_that_has_its_figures(tmp_path: Path) -> None:
+    folder = project(tmp_path / "timed")
+    figures, curve = folder / "metrics/train.json", folder / "metrics/plots/training_loss.csv"
+    for name, minutes in (("slow", 7.5), ("quick", 0.0312), ("elsewhere", None)):
+        evaluate_into(folder, 3)
+        figures.write_text(f'{{"steps": "{name}"}}')
+        curve.write_text("step,loss\r\n1,0.5\r\n")
+        if minutes is not None:
+            took = {"minutes": minutes, "peak_memory_mb": 900}
+            remember(WorkCache(), figures.read_text(encoding="utf-8"), curve.read_text(encoding="utf-8"), took)
+        commit(folder, name)
+        git(folder, "tag", name)
+    output = said(folder, "compare", "--against", "slow", "quick", "elsewhere", "--csv", str(tmp_path / "c.csv"))
+    told = {name: (row["minutes"], row["memory_mb"]) for name, row in rows_of(tmp_path / "c.csv").items()}
+    assert told == {"slow": ("7.5", "900.0"), "quick": ("0.0312", "900.0"), "elsewhere": ("", "")}
+    assert re.search(r"quick .* 0\.031 +900", output)
+    assert "Unknown: minutes of elsewhere; memory, MB of elsewhere (" in output
 
 
 def test_trend_tells_each_commit_that_changed_the_evaluation(revisions: Path, tmp_path: Path) -> None:
@@ -157,51 +167,6 @@ def test_trend_tells_each_commit_that_changed_the_evaluation(revisions: Path, tm
     assert "~" in lines[2]
     with (tmp_path / "t.csv").open(encoding="utf-8") as file:
         assert [row["utterances"] for row in csv.DictReader(file)] == ["24", "24", "30"]
-
-
-def test_report_compares_two_commits(revisions: Path, tmp_path: Path) -> None:
-    text = markdown(tmp_path, revisions, "first", "--against", "better")
-    assert text.startswith("<!-- attune report -->\n")
-    assert re.search(
-        r"\*\*WER of the tuned model: 1\d\.\d\d% -> 4\d\.\d\d%, \d+\.\d\d percentage points worse\*\* .*beyond chance", text
-    )
-    assert re.search(r"\| WER \| 1\d\.\d\d% \| 4\d\.\d\d% \| ▲ \d+\.\d\d points \(worse\) \| beyond chance \|", text)
-    assert re.search(r"\| size, MB \| 20\.0 \| 10\.0 \| ▼ 10\.00 MB \(better\) \|", text)
-    assert "`train.lora.rank`: 32" in text
-    slices = re.findall(r"\| ([+-]\d+\.\d\d) ▼ worse", text)
-    assert len(slices) > 4
-    assert [float(points) for points in slices] == sorted(float(points) for points in slices)
-
-
-def test_report_of_another_test_gives_no_difference_of_wer(revisions: Path, tmp_path: Path) -> None:
-    output = markdown(tmp_path, revisions, "other", "--against", "better")
-    assert "tested on different utterances" in output
-    assert "### Slices" not in output
-    assert "beyond chance" not in output
-
-
-def test_report_of_the_first_evaluation_stands_alone(tmp_path: Path) -> None:
-    folder = project(tmp_path / "new")
-    commit(folder, "nothing evaluated")
-    evaluate_into(folder, 3)
-    output = markdown(tmp_path, folder)
-    assert "Not compared with the base branch: HEAD has no metrics/evaluation_results.json" in output
-    assert "| WER |" in output
-
-
-def test_report_tells_of_one_revision_only(revisions: Path) -> None:
-    assert "2 are named: first, other" in refused(revisions, "compare", "first", "other", "--markdown", "report.md")
-
-
-def test_names_from_outside_are_no_markup_in_the_report(tmp_path: Path) -> None:
-    folder = project(tmp_path / "names")
-    evaluate_into(folder, 3)
-    commit(folder, "first")
-    results = folder / "metrics" / "evaluation_results.json"
-    results.write_text(results.read_text().replace('"noisy"', '"a|b <img src=x> @anna [x](y)"'))
-    output = markdown(tmp_path, folder)
-    assert "a\\|b &lt;img src=x> @\u200banna \\[x](y)" in output
-    assert "<img" not in output
 
 
 def test_unknown_revision_is_one_line(revisions: Path) -> None:
@@ -219,7 +184,7 @@ def test_older_metrics_are_refused_and_named_in_a_trend(tmp_path: Path) -> None:
     folder = project(tmp_path / "old")
     evaluate_into(folder, 3)
     results = folder / "metrics" / "evaluation_results.json"
-    results.write_text(results.read_text().replace("attune-evaluation-2", "attune-evaluation-1"))
+    results.write_text(results.read_text().replace(FORMAT, "attune-evaluation-1"))
     commit(folder, "older")
     evaluate_into(folder, 3)
     assert "HEAD:metrics/evaluation_results.json has format 'attune-evaluation-1'" in refused(folder, "compare")

@@ -13,6 +13,7 @@ from attune.glossaries import read_glossary
 from attune.operations.choosing import Choice, Clips, Way
 from attune.operations.hearing import choose_way, hear
 from attune.operations.normalizers import normalizers
+from attune.operations.out_of_domain import OtherRecordings, read_out_of_domain
 from attune.operations.probes import probes
 from attune.params import Params, SuiteParams
 from attune.recognizers.transcription import SoundSource, TranscriptionReport
@@ -49,13 +50,20 @@ def assess(
     sounds: SoundSource,
     suites: Path,
     glossary: Path,
+    out_of_domain: Path,
     params: Params,
 ) -> tuple[Evaluation, Listening]:
-    """Hears the test with both models and judges it, against what stands in the folder `suites` and the file `glossary`."""
+    """Hears the test with both models and judges it, against what stands in the folder `suites` and the file `glossary`.
+
+    The folder `out_of_domain` holds what must not be forgotten.
+    """
     asked = read_suites(suites), normalizers(params.evaluate.normalizers, params.model)  # what may be wrong in them is told first
     terms = read_glossary(glossary)
-    heard = listen(finetuned, wanted(utterances, golds), sounds, params, WorkCache())
-    material = Material(utterances, golds, terms, *asked, Decoding(**decoding_facts(finetuned, heard, params)))
+    most = params.evaluate.validation.forgetting_utterances
+    others = read_out_of_domain(out_of_domain, most, {u.id for u in utterances}) if most else OtherRecordings()
+    heard = listen(finetuned, wanted(utterances, golds), sounds, others, params, WorkCache())
+    decoding = Decoding(**decoding_facts(finetuned, heard, params))
+    material = Material(utterances, golds, terms, *asked, decoding, others.utterances)
     played = (*heard.played, *silent_recordings(utterances, heard))
     return evaluate(material, heard.base, heard.tuned, played, params.evaluate), heard
 
@@ -72,8 +80,15 @@ def costs(heard: Listening) -> dict[str, Any]:
     return {name: {**asdict(r), "real_time_factor": r.real_time_factor} for name, r in heard.reports.items()}
 
 
-def listen(finetuned: Path, utterances: Sequence[Utterance], sounds: SoundSource, params: Params, cache: WorkCache) -> Listening:
-    """Both models over `utterances` and over as many probes as params ask for. Raises ModelError or EnvironmentFault."""
+def listen(
+    finetuned: Path,
+    utterances: Sequence[Utterance],
+    sounds: SoundSource,
+    others: OtherRecordings,
+    params: Params,
+    cache: WorkCache,
+) -> Listening:
+    """Both models over `utterances`, `others` and as many probes as params ask for. Raises ModelError or EnvironmentFault."""
     base = params.model.name
     choice = choose_way(base, params.model, Clips(utterances, sounds, 1, False), cache)
     made = list(probes(params.evaluate.hallucination_clips))
@@ -81,8 +96,9 @@ def listen(finetuned: Path, utterances: Sequence[Utterance], sounds: SoundSource
     heard, reports, written = [], [], []
     for name in (base, str(finetuned)):
         hypotheses, _ = hear(name, utterances, sounds, params, cache, choice=choice)
+        beside = hear(name, others.utterances, others.sounds, params, cache, choice=choice)[0] if others.utterances else []
         invented, _ = hear(name, [u for _, u, _ in made], silent, params, cache, choice=choice)
-        heard.append({hypothesis.id: hypothesis for hypothesis in hypotheses})
+        heard.append({hypothesis.id: hypothesis for hypothesis in [*hypotheses, *beside]})
         reports.append(_timed(name, utterances, sounds, params, choice))
         written.append([hypothesis.text for hypothesis in invented])
     played = tuple((sound, one, other) for (sound, _, _), one, other in zip(made, *written, strict=True))

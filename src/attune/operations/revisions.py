@@ -95,11 +95,6 @@ class Repository:
             return None
         return str(content)
 
-    def is_newer(self, file: Path, other: Path) -> bool:
-        """Whether `file` was written after `other` in the workspace; False where either is not there."""
-        one, two = self._folder / file, self._folder / other
-        return one.is_file() and two.is_file() and one.stat().st_mtime_ns > two.stat().st_mtime_ns
-
     def _experiments(self, pattern: str) -> list[tuple[str, str]]:
         listed = self._git("for-each-ref", "--format=%(refname) %(objectname)", pattern)
         pairs = (line.rpartition(" ") for line in (listed or "").splitlines())

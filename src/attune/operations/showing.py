@@ -1,24 +1,23 @@
 """What the evaluate stage shows of what it found: the page, the pull-request report, its pictures, and data of DVC's plots."""
 
 import csv
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attune.errors import DataError
-from attune.files import parse_jsonl, read_jsonl, whole_folder, write_csv, write_text
-from attune.params import EvaluateParams, Params
+from attune.files import whole_folder, write_csv, write_text
+from attune.params import Params
 from attune.report.charts import standalone
 from attune.report.examples import Recordings, clips, example_lists
 from attune.report.page import Exhibits, page
 from attune.report.pictures import Picture, Training, confusion_rows, interval_rows, pictures, reliability_rows
-from attune.report.pull_request import Revision, pull_request_report
-from attune.report.results import Results, UtteranceResult, parse_results, read_results
-from attune.report.tables import UTTERANCE_ROWS
+from attune.report.pull_request import pull_request_report
+from attune.report.results import Results, UtteranceResult
 
 _INTERVALS = ("slice", "model", "wer", "wer_low", "wer_high")
-_FIGURES = "figures"
-_IMAGES = f"{_FIGURES}/{{}}"
+FIGURES = "figures"
+"""Where in the folder of metrics the pictures of the pull-request report stand."""
+IMAGES = f"{FIGURES}/{{}}"
 
 
 def write_plots(folder: Path, results: Results, rows: Sequence[UtteranceResult]) -> None:
@@ -38,52 +37,13 @@ def write_reports(
     drawn, lists = pictures(results, rows, training), example_lists(rows)
     sound = clips([row.id for each in lists for row in each.rows], sounds)
     write_text(folder / "report.html", page(results, Exhibits(drawn, lists, sound, list(_settings(params)))))
-    write_text(folder / "report.md", pull_request_report(results, rows, drawn, params.evaluate, images=_IMAGES))
-    _write_figures(folder / _FIGURES, drawn)
+    write_text(folder / "report.md", pull_request_report(results, drawn, images=IMAGES))
+    _write_figures(folder / FIGURES, drawn)
 
 
 def read_training(losses: Path, wers: Path) -> Training:
     """The curves that the train stage wrote. Raises DataError where they are not there."""
     return Training(tuple(_points(losses, "loss")), tuple(_points(wers, "validation_wer")))
-
-
-def report_against(metrics: Path, params: EvaluateParams, revision: str | None, images_at: str | None) -> str:
-    """The pull-request report of the results in `metrics`, beside those that git has of `revision`.
-
-    `images_at` is the address of `metrics` where the report will be read, as GitHub shows it. Raises DataError where results
-    are missing or of another version.
-    """
-    results, rows = (
-        read_results(metrics / "evaluation_results.json"),
-        read_jsonl(metrics / "evaluation" / UTTERANCE_ROWS, UtteranceResult),
-    )
-    images = _IMAGES if images_at is None else f"{images_at.rstrip('/')}/{_IMAGES}?raw=true"
-    names = {file.stem for file in (metrics / _FIGURES).glob("*.svg")}
-    drawn = [picture for picture in pictures(results, rows, read_training_in(metrics)) if picture.name in names]
-    against = None if revision is None else _revision(metrics, revision)
-    return pull_request_report(results, rows, drawn, params, images=images, against=against)
-
-
-def read_training_in(metrics: Path) -> Training:
-    """The curves, wherever they stand below `metrics`."""
-    return read_training(metrics / "plots/training_loss.csv", metrics / "plots/validation_wer.csv")
-
-
-def _revision(metrics: Path, revision: str) -> Revision:
-    results = parse_results(_at(revision, metrics / "evaluation_results.json"), f"{revision}:{metrics}/evaluation_results.json")
-    rows = metrics / "evaluation" / UTTERANCE_ROWS
-    return Revision(revision, results, parse_jsonl(_at(revision, rows), f"{revision}:{rows}", UtteranceResult))
-
-
-def _at(revision: str, path: Path) -> str:
-    if revision.startswith("-"):
-        raise DataError(f"{revision} is no revision of git; name a branch, a tag or a commit, for example: origin/main")
-    asked = ["git", "show", "--end-of-options", f"{revision}:./{path.as_posix()}"]
-    done = subprocess.run(asked, capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["git failed"])[-1]
-        raise DataError(f"{path} of {revision} cannot be read ({why}); it must be committed there: git show {revision} --stat")
-    return done.stdout
 
 
 def _write_figures(folder: Path, drawn: Sequence[Picture]) -> None:

@@ -12,6 +12,7 @@ from attune.devices import choose_device, reuse_freed_memory
 from attune.files import read_jsonl
 from attune.finetuning import processes
 from attune.finetuning.families import Example
+from attune.finetuning.forgetting import OutOfDomain
 from attune.finetuning.launching import launch
 from attune.finetuning.live import Watched
 from attune.finetuning.prompts import language_of_tags
@@ -94,7 +95,8 @@ def _tune(
     report = TrainingReport()
     if errors:
         examples, held_out = ([_example(s, utterances[s.id]) for s in side] for side in (train, validation))
-        other = read_out_of_domain(params.train.forgetting.set, params.train.validation_utterances, utterances.keys())
+        found = read_out_of_domain(params.train.forgetting.set, params.train.validation_utterances, utterances.keys())
+        other = OutOfDomain(tuple(Example(u.id, u.reference or "", u.duration_s) for u in found.utterances), found.sounds)
         sounds = Sounds(prepared)
         report = finetune(
             checkpoint, examples, held_out, sounds, params.train, model.language, folder, work, device, live, halvings, other

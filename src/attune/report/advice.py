@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from attune.params import AdviceParams
 from attune.report.pairs import Pair
 from attune.report.results import Advice, SliceScores, Uncertainty, Verdict
+from attune.report.wording import recordings
 from attune.scoring import misheard_words
 from attune.text import words as words_of
 
@@ -78,7 +79,7 @@ def _where(overall: SliceScores, slices: Sequence[SliceScores]) -> Iterator[Advi
         if extra[part] >= _FEWEST_ERRORS and part.tuned.wer is not None:
             yield Advice(
                 "slice",
-                f"More recordings like {part.dimension} {part.value} would help most: {_errors(part)} of {_errors(overall)} "
+                f"More {recordings(part.dimension, part.value)} would help most: {_errors(part)} of {_errors(overall)} "
                 f"errors are left there, WER {part.tuned.wer:.1%} beside {overall.tuned.wer:.1%} in all.",
             )
 

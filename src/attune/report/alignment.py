@@ -1,6 +1,6 @@
 """A hypothesis beside its reference, word by word, as HTML: errors are told by form and hidden words, not by colour alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
@@ -30,9 +30,26 @@ def align(reference: str, hypothesis: str) -> tuple[Step, ...]:
     return tuple(_steps(normalize(reference), normalize(hypothesis)))
 
 
-def aligned_html(reference: str, hypothesis: str) -> str:
-    """The hypothesis with what is wrong marked; all text escaped."""
-    return " ".join(_marked(step) for step in align(reference, hypothesis)) or '<span class="none">(nothing)</span>'
+def aligned_html(reference: str, hypothesis: str, most_words: int) -> str:
+    """The hypothesis with what is wrong marked, so many words of it; all text escaped."""
+    steps = align(reference, hypothesis)
+    shown = [_marked(step) for step in _first(steps, most_words)]
+    left = sum(map(_length, steps)) - most_words
+    more = [f'<span class="none">(and {left} more words)</span>'] if left > 0 else []
+    return " ".join([*shown, *more]) or '<span class="none">(nothing)</span>'
+
+
+def _first(steps: Iterable[Step], most_words: int) -> Iterator[Step]:
+    for step in steps:
+        if most_words <= 0:
+            return
+        texts = (" ".join(text.split()[:most_words]) for text in (step.reference, step.hypothesis))
+        most_words -= _length(step)
+        yield Step(step.kind, *texts)
+
+
+def _length(step: Step) -> int:
+    return max(len(step.reference.split()), len(step.hypothesis.split()))
 
 
 def _steps(reference: str, hypothesis: str) -> Iterator[Step]:

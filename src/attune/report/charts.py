@@ -13,10 +13,12 @@ from typing import Literal
 
 Series = Literal["base", "tuned"]
 _WIDTH, _ROW, _LEFT, _RIGHT, _HEAD, _FOOT = 440, 22, 138, 20, 14, 40
-_LONGEST_LABEL = 21
+_LONGEST_LABEL = 18
 _HEIGHT, _OVER = 280, 30
+_FAR = 20
+"""Costs that are so many times others stand on an axis of powers."""
 COLOURS = """
-svg{--ink:#1b1b1f;--faint:#d7d7de;--base:#a34100;--tuned:#1d4ed8;--paper:#ffffff}
+svg{--ink:#1b1b1f;--faint:#d7d7de;--base:#a34100;--tuned:#1d4ed8;--paper:#ffffff;background:var(--paper)}
 @media (prefers-color-scheme:dark){svg{--ink:#ececf1;--faint:#3b3d47;--base:#ffb266;--tuned:#93b4ff;--paper:#16181d}}
 """
 RULES = """
@@ -56,6 +58,18 @@ class Line:
     series: Series
     name: str
     points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A rate at a cost; bounds of None are not drawn."""
+
+    label: str
+    cost: float
+    rate: float
+    low: float | None
+    high: float | None
+    on_front: bool
 
 
 def intervals(rows: Sequence[Row], name: str, about: str) -> str:
@@ -104,8 +118,32 @@ def lines(
         parts.append(f'<path class="line {line.series}" d="M{path}"/>' if path else "")
         marked = line.points if len(line.points) <= 30 else ()
         parts += [_mark(line.series, across.at(x), up.at(y)) for x, y in marked]
-    parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text>')
-    parts.append(f'<text x="6" y="{_OVER - 14}">{escape(y_label)}</text>')
+    parts.append(_axis_names(x_label, y_label))
+    return _svg(parts, _HEIGHT, name, about)
+
+
+def scatter(points: Sequence[Point], name: str, about: str, *, x_label: str, y_label: str) -> str:
+    """Rates over costs, each with its interval; those on the front are joined, and labels of what lies together too."""
+    costs = sorted(point.cost for point in points)
+    kind = _PowerAxis if costs[0] > 0 and costs[-1] > _FAR * costs[0] else _Axis
+    across = kind(costs[0] / 2 if kind is _PowerAxis else 0.0, costs[-1] * 1.1 or 1.0, 58, _WIDTH - _RIGHT)
+    up = _Axis(0.0, max(point.high or point.rate for point in points) or 1.0, _HEIGHT - 46, _OVER)
+    parts = [*_upright_grid(across, _HEIGHT - 10, percent=False, top=_OVER), *_level_grid(up, percent=True)]
+    places = [(point, across.at(point.cost), up.at(point.rate)) for point in sorted(points, key=lambda p: (p.cost, p.rate))]
+    front = "L".join(f"{x:.1f} {y:.1f}" for point, x, y in places if point.on_front)
+    parts.append(f'<path class="line tuned" d="M{front}"/>' if front else "")
+    labels: list[tuple[float, float, str]] = []
+    for point, x, y in places:
+        if point.low is not None and point.high is not None:
+            parts.append(f'<path class="ideal" d="M{x:.1f} {up.at(point.low):.1f}V{up.at(point.high):.1f}"/>')
+        parts.append(_mark("tuned" if point.on_front else "base", x, y))
+        near = next((n for n, (one, other, _) in enumerate(labels) if abs(one - x) < 24 and abs(other - y) < 14), None)
+        if near is None:
+            labels.append((x, y, point.label))
+        else:
+            labels[near] = (x, y, f"{labels[near][2]}, {point.label}")
+    parts += [f'<text x="{x + 9:.1f}" y="{y - 7:.1f}">{escape(text)}</text>' for x, y, text in labels]
+    parts.append(_axis_names(x_label, y_label))
     return _svg(parts, _HEIGHT, name, about)
 
 
@@ -137,6 +175,30 @@ class _Axis:
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * n for n in (1, 2, 5, 10) if power * n >= rough * 0.999)
         return [round(step * n, 10) for n in range(math.floor(self.high / step + 1e-9) + 1)]
+
+
+@dataclass(frozen=True)
+class _PowerAxis(_Axis):
+    """The same for values above zero, in steps by which they grow so many times."""
+
+    def at(self, value: float) -> float:
+        """Where it lies."""
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        """Powers of ten, twice and five times these.
+
+        >>> _PowerAxis(4.0, 240.0, 0, 100).ticks()
+        [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]
+        """
+        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        return [tick for power in powers for n in (1, 2, 5) if self.low <= (tick := round(n * 10.0**power, 10)) <= self.high]
+
+
+def _axis_names(x_label: str, y_label: str) -> str:
+    across = f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text>'
+    return f'{across}<text x="6" y="{_OVER - 14}">{escape(y_label)}</text>'
 
 
 def _upright_grid(axis: _Axis, height: float, *, percent: bool, top: float = _HEAD) -> Iterable[str]:

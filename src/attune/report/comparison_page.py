@@ -1,90 +1,70 @@
-"""A comparison as one self-contained HTML page: the table, WER against cost as a drawing, and what both mean."""
+"""A comparison as one self-contained HTML page: which to take, the table, WER against cost as a drawing, and what both mean."""
 
-from collections.abc import Sequence
 from html import escape
 
+from attune.report.charts import Point, scatter
 from attune.report.comparing import Compared, Comparison
-from attune.report.comparison_tables import COST_TITLES, cells, heads, notes, percent
-
-_WIDTH, _HEIGHT, _MARGIN = 640, 320, 56
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto;
-  max-width: 70rem; padding: 0 1rem }
-.wide { overflow-x: auto } table { border-collapse: collapse } caption { text-align: left; padding-bottom: .5rem }
-th, td { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #ccc; white-space: nowrap }
-td { font-variant-numeric: tabular-nums } .better { color: #0b6623 } .worse { color: #a4161a }
-svg { max-width: 100%; height: auto }
-"""
+from attune.report.comparison_tables import COST_TITLES, cost, finding, judged, notes, number, p_value, percent, settings, span
+from attune.report.markup import bullets, cell, paragraph, rate, section, table
+from attune.report.page_style import STYLE
 
 
 def page(comparison: Comparison) -> str:
     """The whole document; it asks for nothing outside of itself."""
-    title = f"Experiments against {comparison.rows[0].name}"
-    told = "".join(f"<li>{escape(note)}</li>" for note in notes(comparison))
+    title = escape(f"Experiments against {comparison.rows[0].name}")
+    better = any(row.judgement == "better" for row in comparison.rows)
+    body = (
+        f'<div class="verdict{"" if better else " no"}">{paragraph(finding(comparison))}</div>',
+        _table(comparison),
+        section("WER against cost", "cost", _drawing(comparison)),
+        section("How to read this", "reading", bullets(notes(comparison))),
+    )
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body><main><h1>{escape(title)}</h1>\n"
-        f"{_table(comparison)}\n{_drawing(comparison)}\n<h2>How to read this</h2><ul>{told}</ul></main></body></html>\n"
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<header><h1>{title}</h1></header>\n<main>\n"
+        + "\n".join(body)
+        + "\n</main>\n</body>\n</html>\n"
     )
 
 
 def _table(comparison: Comparison) -> str:
-    head = "".join(f'<th scope="col">{escape(name) or "front"}</th>' for name in heads(comparison))
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="Table of experiments"><table><caption>Word error rate of the '
-        f"tuned models, and what they cost</caption><thead><tr>{head}</tr></thead><tbody>\n"
-        + "\n".join(_row(row) for row in comparison.rows)
-        + "</tbody></table></div>"
-    )
+    """Experiments are numbered, as they are in the drawing."""
+    costs = {key: title for key, title in COST_TITLES.items() if any(_cost(row, key) is not None for row in comparison.rows)}
+    heads = ["Experiment", "WER", "Better by, points", "How sure", *(title[:1].upper() + title[1:] for title in costs.values())]
+    rows = [[_name(n, row), *_figures(row), *(cost(row, key) for key in costs)] for n, row in enumerate(comparison.rows)]
+    return table("Word error rate of the tuned models with its interval, and what they cost.", heads, rows)
 
 
-def _row(row: Compared) -> str:
-    mark, name, *rest = cells(row)
-    figures = "".join(f"<td>{escape(cell)}</td>" for cell in rest)
-    return f'<tr class="{row.judgement.replace(" ", "-")}"><td>{mark}</td><th scope="row">{escape(name)}</th>{figures}</tr>'
+def _name(number: int, row: Compared) -> str:
+    mark = " *" if row.on_front else ""
+    return f"{number}. {cell(row.name)}{mark}<small>{cell(settings(row))}</small>"
+
+
+def _figures(row: Compared) -> tuple[str, str, str]:
+    gained, bounds = row.difference, "" if row.wer_low is None else f"<small>{span(row.wer_low, row.wer_high, 100)}</small>"
+    by = "" if gained is None else f"{number(gained.points, '+.2f')}<small>{span(gained.low, gained.high)}</small>"
+    kind = row.judgement if row.judgement in ("better", "worse") else "soft"
+    p = f"<small>p {cell(p_value(row))}</small>" if p_value(row) else ""
+    return f"{rate(row.wer)}{bounds}", by, f'<span class="{kind}">{cell(judged(row))}</span>{p}'
 
 
 def _drawing(comparison: Comparison) -> str:
-    """Dots of WER over cost with the front as a line; nothing where fewer than two have both."""
-    points = [(_price(row, comparison), row.wer, row) for row in comparison.rows]
-    drawn = [(x, y, row) for x, y, row in points if x is not None and y is not None]
-    if len(drawn) < 2:
+    """Dots with the table's numbers; nothing where fewer than two can be compared and have a cost."""
+    points = [
+        Point(str(number), price, row.wer, row.wer_low, row.wer_high, row.on_front)
+        for number, row in enumerate(comparison.rows)
+        if (price := _cost(row, comparison.cost)) is not None and row.wer is not None and row.judgement != "not compared"
+    ]
+    if len(points) < 2:
         return ""
-    across, up = (
-        _scale([x for x, _, _ in drawn], _MARGIN, _WIDTH - _MARGIN),
-        _scale([y for _, y, _ in drawn], _HEIGHT - _MARGIN, 30),
-    )
-    placed = sorted(((across(x), up(y), row) for x, y, row in drawn), key=lambda place: place[:2])
-    line = " ".join(f"{x:.0f},{y:.0f}" for x, y, row in placed if row.on_front)
-    dots = "".join(
-        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="5" fill="{"#1f5fa8" if row.on_front else "#8a8a8a"}"/>'
-        f'<text x="{x + 8:.0f}" y="{y - 8:.0f}">{escape(row.name)} {percent(row.wer)}</text>'
-        for x, y, row in placed
-    )
-    cost = COST_TITLES[comparison.cost]
-    return (
-        f'<h2>WER against cost</h2>\n<svg viewBox="0 0 {_WIDTH + 120} {_HEIGHT}" role="img" aria-label="WER against {cost}; the '
-        f'table has the figures" font-size="12" font-family="system-ui, sans-serif">'
-        f'<path d="M{_MARGIN} 20V{_HEIGHT - 36}H{_WIDTH}" fill="none" stroke="#666"/>'
-        f'<text x="8" y="16">WER</text><text x="{_WIDTH - 60}" y="{_HEIGHT - 12}">{escape(cost)}</text>'
-        f'<polyline points="{line}" fill="none" stroke="#1f5fa8" stroke-dasharray="4 3"/>{dots}</svg>'
-    )
+    price_of = COST_TITLES[comparison.cost]
+    about = "; ".join(f"{comparison.rows[int(p.label)].name}: {percent(p.rate)} at {p.cost:g}" for p in points)
+    drawn = scatter(points, f"WER against {price_of}", about, x_label=price_of, y_label="WER")
+    key = "Numbers as in the table. Diamonds are the best for their cost, joined by a line; dotted lines are intervals."
+    return f"<figure><figcaption>{escape(key)}</figcaption>{drawn}</figure>"
 
 
-def _price(row: Compared, comparison: Comparison) -> float | None:
-    price: float | None = getattr(row.cost, comparison.cost)
-    return price
-
-
-def _scale(values: Sequence[float], start: float, end: float) -> "_Scale":
-    return _Scale(min(values), max(values), start, end)
-
-
-class _Scale:
-    """Where on the drawing a value lies."""
-
-    def __init__(self, low: float, high: float, start: float, end: float) -> None:
-        self._low, self._span, self._start, self._reach = low, high - low, start, end - start
-
-    def __call__(self, value: float) -> float:
-        return self._start + self._reach * ((value - self._low) / self._span if self._span else 0.5)
+def _cost(row: Compared, key: str) -> float | None:
+    found: float | None = getattr(row.cost, key)
+    return found

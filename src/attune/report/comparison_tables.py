@@ -24,7 +24,9 @@ def csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
 def text(comparison: Comparison) -> str:
     """The table with what it means below, ending in a newline."""
     table = aligned([heads(comparison), *(cells(row) for row in comparison.rows)])
-    wrapped = [textwrap.fill(note, _WIDTH, break_long_words=False, break_on_hyphens=False) for note in notes(comparison)]
+    changed = [f"{row.name}: {settings(row)}" for row in comparison.rows if row.changed]
+    told = [finding(comparison), *notes(comparison), *changed]
+    wrapped = [textwrap.fill(note, _WIDTH, break_long_words=False, break_on_hyphens=False) for note in told]
     return "\n".join([*table, "", *wrapped]) + "\n"
 
 
@@ -44,12 +46,47 @@ def cells(row: Compared) -> list[str]:
         span(row.wer_low, row.wer_high, 100),
         "" if gained is None else number(gained.points, "+.2f"),
         "" if gained is None else span(gained.low, gained.high),
-        "" if row.difference is None else _p(row.p_corrected),
-        _JUDGEMENTS.get(row.judgement, row.judgement),
-        number(row.cost.size_mb, ".1f"),
-        number(row.cost.minutes, ".1f"),
-        number(row.cost.memory_mb, ".0f"),
+        p_value(row),
+        judged(row),
+        *(cost(row, key) for key in COST_TITLES),
     ]
+
+
+def finding(comparison: Comparison) -> str:
+    """Which experiment to take, in a sentence."""
+    reference, *others = comparison.rows
+    better = [row for row in others if row.judgement == "better" and row.wer is not None]
+    if not better:
+        return f"None is better than {reference.name} beyond chance."
+    best = min(better, key=lambda row: (row.wer or 0.0, getattr(row.cost, comparison.cost) or 0.0))
+    points = best.difference.points if best.difference else None
+    return (
+        f"The lowest WER beyond chance: {best.name}, {percent(best.wer)}, {number(points, '.2f')} percentage points better than "
+        f"{reference.name}."
+    )
+
+
+def settings(row: Compared) -> str:
+    """The params that it sets otherwise."""
+    return ", ".join(f"{key}={value}" for key, value in row.changed)
+
+
+def judged(row: Compared) -> str:
+    """How sure the difference is, in words."""
+    return _JUDGEMENTS.get(row.judgement, row.judgement)
+
+
+def cost(row: Compared, key: str) -> str:
+    """One of COST_TITLES; two digits of what is below one."""
+    value: float | None = getattr(row.cost, key)
+    return number(value, ".2g" if value is not None and value < 1 else ".0f" if key == "memory_mb" else ".1f")
+
+
+def p_value(row: Compared) -> str:
+    """Holm's; empty where nothing was tested."""
+    if row.difference is None:
+        return ""
+    return "<0.001" if row.p_corrected is not None and row.p_corrected < 0.001 else number(row.p_corrected, ".3f")
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -67,7 +104,6 @@ def notes(comparison: Comparison) -> list[str]:
     if comparison.restricted:
         told.append(f"Only the {reference.utterances} utterances that all were tested on count.")
     told += [_refusal(row, reference) for row in others if row.judgement == "not compared"]
-    told += [f"{row.name}: {_settings(row)}" for row in others if row.changed]
     return told + _unknown(comparison.rows)
 
 
@@ -93,18 +129,10 @@ def span(low: float | None, high: float | None, factor: float = 1) -> str:
     return "none" if low is None or high is None else f"{low * factor:.2f} to {high * factor:.2f}"
 
 
-def _p(value: float | None) -> str:
-    return "<0.001" if value is not None and value < 0.001 else number(value, ".3f")
-
-
 def _refusal(row: Compared, reference: Compared) -> str:
     which = f"of its {row.utterances} test utterances {row.common} are among the {reference.utterances} of {reference.name}"
     remedy = "; --common compares on these" if row.common else ""
     return f"{row.name} is not compared: it was tested on something else ({which}, with the same reference){remedy}."
-
-
-def _settings(row: Compared) -> str:
-    return ", ".join(f"{key}={value}" for key, value in row.changed)
 
 
 def _unknown(rows: Sequence[Compared]) -> list[str]:
@@ -114,7 +142,7 @@ def _unknown(rows: Sequence[Compared]) -> list[str]:
     }  # fmt: skip
     everyone = [row.name for row in rows]
     told = [f"{title} of {'all' if names == everyone else ', '.join(names)}" for title, names in lacking.items() if names]
-    why = "minutes and memory differ from run to run, so only what stands in the workspace has them"
+    why = "what training took is remembered in the work cache of the machine that trained, for runs of this version on"
     return [f"Unknown: {'; '.join(told)} ({why})."] if told else []
 
 
@@ -141,5 +169,5 @@ def _csv_row(row: Compared) -> dict[str, Any]:
         "minutes": row.cost.minutes,
         "memory_mb": row.cost.memory_mb,
         "on_pareto_front": int(row.on_front),
-        "changed_params": _settings(row),
+        "changed_params": settings(row),
     }

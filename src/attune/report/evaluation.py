@@ -14,7 +14,7 @@ from attune.records import Gold, Hypothesis, Score, Utterance
 from attune.report.advice import advise
 from attune.report.pairs import Pair, paired, row
 from attune.report.results import FORMAT, AgreementResult, Confusion, Decoding, NormalizedScores, Results, UtteranceResult
-from attune.report.slices import known, overall, slices
+from attune.report.slices import known, out_of_domain, overall, slices
 from attune.report.suites import Suite, score_suites
 from attune.report.terms import agreement, agreement_rows, glossary, hallucinations
 from attune.report.uncertainty import uncertainty
@@ -36,6 +36,8 @@ class Material:
     suites: Sequence[Suite]
     normalizers: Sequence[Normalizer]
     decoding: Decoding
+    out_of_domain: Sequence[Utterance] = ()
+    """Recordings of another kind than the corpus, which must not be forgotten; no part of the test."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,15 @@ def evaluate(
     _require_words(utterances, pairs)
     whole, parts, sure = overall(pairs, params), slices(pairs, params), uncertainty(pairs, params)
     scored = score_suites(material.suites, pairs, utterances, params)
-    judged = verdict(whole, parts, sure, scored, pairs, params, trained=material.decoding.trained)
+    kept = out_of_domain(paired(material.out_of_domain, base, tuned), params)
+    judged = verdict(whole, parts, kept, sure, scored, pairs, params, trained=material.decoding.trained)
     beside_gold = agreement_rows(utterances, material.golds, base, tuned)
     results = Results(
         format=FORMAT,
         verdict=judged,
         overall=whole,
         slices=parts,
+        forgetting=kept,
         uncertainty=sure,
         normalizers=tuple(_normalized(pairs, material.normalizers)),
         glossary=glossary(material.terms, pairs),

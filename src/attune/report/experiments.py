@@ -10,9 +10,11 @@ import yaml
 
 from attune.errors import DataError
 from attune.files import parse_jsonl
+from attune.operations.costs import recall
 from attune.operations.revisions import Repository, Revision
 from attune.report.results import Results, UtteranceResult, parse_results
 from attune.report.tables import UTTERANCE_ROWS
+from attune.workcache import WorkCache
 
 RESULTS = "evaluation_results.json"
 """Where in the folder of metrics the results stand."""
@@ -20,7 +22,7 @@ RESULTS = "evaluation_results.json"
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs; None is unknown: times and memory differ from run to run, so the graph does not keep them."""
+    """What a model costs; None is unknown: the graph does not keep times and memory, see `operations.costs`."""
 
     size_mb: float | None
     """Of the model to deploy."""
@@ -50,8 +52,10 @@ def results_at(repository: Repository, revision: Revision, metrics: Path) -> Res
     return None if text is None else parse_results(text, f"{revision.name}:{(metrics / RESULTS).as_posix()}")
 
 
-def load_experiment(repository: Repository, revision: Revision, metrics: Path, params_file: Path) -> Experiment:
-    """Everything of one revision. Raises DataError where it was not evaluated, or by another version of Attune."""
+def load_experiment(repository: Repository, revision: Revision, metrics: Path, params_file: Path, cache: WorkCache) -> Experiment:
+    """Everything of one revision; `cache` remembers what training took. Raises DataError where it was not evaluated, or by
+    another version of Attune.
+    """
     results = results_at(repository, revision, metrics)
     rows = repository.tracked_text(revision, metrics / "evaluation" / UTTERANCE_ROWS)
     if results is None or rows is None:
@@ -66,7 +70,7 @@ def load_experiment(repository: Repository, revision: Revision, metrics: Path, p
         commit=revision.commit,
         results=results,
         utterances=tuple(parse_jsonl(rows, where, UtteranceResult)),
-        cost=_cost(repository, revision, metrics),
+        cost=_cost(repository, revision, metrics, cache),
         params=_flat(_read_yaml(repository.text(revision, params_file))),
     )
 
@@ -77,23 +81,24 @@ def changed_params(experiment: Experiment, reference: Experiment) -> dict[str, s
     return {key: value for key, value in experiment.params.items() if key in before and before[key] != value}
 
 
-def _cost(repository: Repository, revision: Revision, metrics: Path) -> Cost:
-    training, release = (_read_json(repository.text(revision, metrics / f"{stage}.json")) for stage in ("train", "convert_ct2"))
-    known = {**training, **_timing(repository, revision, metrics)}
-    minutes = _number(known, "training_minutes")
+def _cost(repository: Repository, revision: Revision, metrics: Path, cache: WorkCache) -> Cost:
+    release = _read_json(repository.text(revision, metrics / "convert_ct2.json"))
+    took = _timing(repository, revision, metrics, cache)
+    minutes = _number(took, "training_minutes")
     return Cost(
         size_mb=_number(release, "size_mb"),
-        minutes=_number(known, "minutes") if minutes is None else minutes,
-        memory_mb=_number(known, "peak_memory_mb"),
+        minutes=_number(took, "minutes") if minutes is None else minutes,
+        memory_mb=_number(took, "peak_memory_mb"),
     )
 
 
-def _timing(repository: Repository, revision: Revision, metrics: Path) -> Mapping[str, Any]:
-    """Of training. In the workspace it may be of another run: the stage writes it last, DVC restores only the metrics."""
-    figures, times = metrics / "train.json", metrics / "timing" / "train.json"
-    if revision.commit is None and repository.is_newer(figures, times):
-        return {}
-    return _read_json(repository.text(revision, times))
+def _timing(repository: Repository, revision: Revision, metrics: Path, cache: WorkCache) -> Mapping[str, Any]:
+    """Of training: as remembered, else as committed. Those in the workspace may be of another run than its figures."""
+    figures, curve = (repository.text(revision, metrics / file) for file in ("train.json", "plots/training_loss.csv"))
+    found = recall(cache, figures, curve) if figures and curve else {}
+    if found or revision.commit is None:
+        return found
+    return _read_json(repository.text(revision, metrics / "timing" / "train.json"))
 
 
 def _number(content: Mapping[str, Any], key: str) -> float | None:

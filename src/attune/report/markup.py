@@ -4,8 +4,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from attune.report.results import Difference
+from attune.report.wording import shortened
 
 NONE = "–"
+_CELL, _SENTENCES, _ITEMS = 200, 1000, 30
+"""What a page shows of a text in a table, of other texts, and of a list: a page stays small whatever it is given."""
 
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
@@ -19,6 +22,11 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], kin
     return f'<div class="wide" role="region" aria-label="{escape(caption)}" tabindex="0">{inner}</div>'
 
 
+def cell(text: str) -> str:
+    """Escaped."""
+    return escape(shortened(text, _CELL))
+
+
 def section(title: str, name: str, *parts: str) -> str:
     """A part of the page under a heading of its own; nothing where there is nothing in it."""
     inner = "".join(parts)
@@ -27,12 +35,13 @@ def section(title: str, name: str, *parts: str) -> str:
 
 def paragraph(text: str, kind: str = "") -> str:
     """Escaped."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+    told = escape(shortened(text, _SENTENCES))
+    return f'<p class="{kind}">{told}</p>' if kind else f"<p>{told}</p>"
 
 
 def bullets(texts: Iterable[str]) -> str:
     """Escaped; nothing where there is none."""
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    items = "".join(f"<li>{escape(shortened(text, _SENTENCES))}</li>" for text in [*texts][:_ITEMS])
     return f"<ul>{items}</ul>" if items else ""
 
 

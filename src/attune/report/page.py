@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 
 from attune.report.examples import Clip, ExampleList
-from attune.report.markup import bullets, paragraph, section, signed
+from attune.report.markup import bullets, paragraph, section
 from attune.report.page_examples import examples_html
 from attune.report.page_style import STYLE
 from attune.report.page_tables import (
@@ -100,9 +100,17 @@ def sureness(results: Results) -> str:
     smallest = sure.minimum_detectable_points
     least = "" if smallest is None else f" A test like this finds differences of {smallest:.1f} points four times in five."
     return (
-        f"The tuned model is {way}, {told}: the WER change lies between {signed(-gained.high)} and {signed(-gained.low)} "
-        f"percentage points with {results.confidence:.0%} confidence, over {sure.unit}.{likely}{least}"
+        f"The tuned model is {way}, {told}: its WER lies {_between(gained.low, gained.high)} the base model's, with "
+        f"{results.confidence:.0%} confidence, over {sure.unit}.{likely}{least}"
     )
+
+
+def _between(low: float, high: float) -> str:
+    """Where it lies, of bounds of the points that it fell by."""
+    if low < 0 < high:
+        return f"between {high:.2f} percentage points below and {-low:.2f} above"
+    one, other = sorted((abs(low), abs(high)))
+    return f"between {one:.2f} and {other:.2f} percentage points {'below' if high > 0 else 'above'}"
 
 
 def todo(results: Results) -> list[str]:

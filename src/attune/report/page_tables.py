@@ -1,13 +1,14 @@
 """The tables of the page: all the numbers, what got worse first, and what is beside the test."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
-from attune.report.markup import NONE, bullets, change, paragraph, rate, spread, table
+from attune.report.markup import NONE, bullets, cell, change, paragraph, rate, spread, table
 from attune.report.results import ModelScores, Results, SliceScores
+from attune.report.wording import named
 
 _TERMS_SHOWN = 30
 _SLICES_SHOWN = 60
+_SUITES_SHOWN = 100
 
 
 def scores_table(results: Results) -> str:
@@ -19,6 +20,7 @@ def scores_table(results: Results) -> str:
     rows: list[Sequence[str]] = [
         ("WER", *wers, change(whole.wer_improvement)),
         ("CER", *cers, change(whole.cer_improvement)),
+        *_forgetting(results.forgetting),
         ("Utterances with errors", *samples, _counted(base.error_samples, tuned.error_samples)),
         *((name, str(one), str(other), _counted(one, other)) for name, one, other in _kinds(base, tuned)),
     ]
@@ -36,7 +38,7 @@ def slices_table(results: Results) -> str:
     parts = sorted(results.slices, key=_worst_first)[:_SLICES_SHOWN]
     rows = [
         (
-            f"{escape(named(part))}<small>{_many(part)}</small>",
+            f"{cell(named(part.dimension, part.value))}<small>{_many(part)}</small>",
             spread(part.base.wer, part.base.wer_low, part.base.wer_high),
             spread(part.tuned.wer, part.tuned.wer_low, part.tuned.wer_high),
             change(part.wer_improvement),
@@ -54,12 +56,12 @@ def suites_table(results: Results) -> str:
         return ""
     rows = [
         (
-            f"{escape(suite.name)}<small>{escape(suite.kind)}, {suite.utterances} utterances</small>",
+            f"{cell(suite.name)}<small>{cell(suite.kind)}, {suite.utterances} utterances</small>",
             rate(suite.baseline_wer),
             rate(suite.wer),
             "failed" if suite.failed else "worse than allowed" if suite.degraded else "held",
         )
-        for suite in results.suites
+        for suite in results.suites[:_SUITES_SHOWN]
     ]
     return table("Regression suites: the tuned model against their baselines.", ("Suite", "Baseline WER", "WER", "Result"), rows)
 
@@ -69,7 +71,7 @@ def glossary_table(results: Results) -> str:
     terms = results.glossary.terms[:_TERMS_SHOWN]
     if not terms:
         return ""
-    rows = [(escape(term.term), str(term.said), str(term.base), str(term.tuned)) for term in terms]
+    rows = [(cell(term.term), str(term.said), str(term.base), str(term.tuned)) for term in terms]
     return table(
         "Terms of the glossary: how often said, and how often each model has them right.", ("Term", "Said", "Base", "Tuned"), rows
     )
@@ -78,7 +80,7 @@ def glossary_table(results: Results) -> str:
 def beside(results: Results) -> str:
     """Words where nobody speaks, and agreement with gold, which is no score."""
     silent = [
-        (escape(each.sound), str(each.clips), f"{each.base_share:.0%}", f"{each.tuned_share:.0%}")
+        (cell(each.sound), str(each.clips), f"{each.base_share:.0%}", f"{each.tuned_share:.0%}")
         for each in results.hallucinations
     ]
     caption = "Clips without speech of which a model wrote words all the same."
@@ -102,7 +104,7 @@ def normalizers_table(results: Results) -> str:
     """The same test by other notions of the same text."""
     rows = [
         (
-            f"{escape(n.name)}<small>{escape(n.version)}</small>",
+            f"{cell(n.name)}<small>{cell(n.version)}</small>",
             rate(n.base_wer),
             rate(n.tuned_wer),
             rate(n.base_cer),
@@ -116,7 +118,7 @@ def normalizers_table(results: Results) -> str:
 
 def facts_table(caption: str, facts: Iterable[tuple[str, object]]) -> str:
     """Names with values."""
-    return table(caption, ("What", "Value"), [(escape(name), escape(_plain(value))) for name, value in facts], "text")
+    return table(caption, ("What", "Value"), [(cell(name), cell(_plain(value))) for name, value in facts], "text")
 
 
 def worst_slices(results: Results) -> list[SliceScores]:
@@ -128,10 +130,12 @@ def worst_slices(results: Results) -> list[SliceScores]:
     ]
 
 
-def named(part: SliceScores) -> str:
-    """The slice for a person."""
-    shown = {"snr_db": "noise", "duration_s": "duration"}.get(part.dimension, part.dimension)
-    return f"{shown}: {part.value}"
+def _forgetting(part: SliceScores | None) -> list[Sequence[str]]:
+    if part is None:
+        return []
+    wers = (spread(model.wer, model.wer_low, model.wer_high) for model in (part.base, part.tuned))
+    told = f"WER on what must not be forgotten<small>{part.utterances} recordings of another kind, no part of the test</small>"
+    return [(told, *wers, change(part.wer_improvement))]
 
 
 def _worst_first(part: SliceScores) -> tuple[float, str, str]:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 from attune.report.charts import Dot, Line, Row, Series, bars, intervals, lines
 from attune.report.results import Results, SliceScores, UtteranceResult
+from attune.report.wording import shortened
 
 BINS = 10
 _CONFUSIONS = 12
+_WORD = 40
+"""Characters that are shown of one."""
+_POINTS = 400
 _MODELS: tuple[Series, Series] = ("base", "tuned")
 _SLICES = {
     "condition": ("WER by condition", "Clean and noisy recordings, and all together."),
@@ -104,7 +108,7 @@ def _validation(training: Training) -> Picture | None:
         return None
     title, points = "WER while training", training.validation_wers
     said = f"From {points[0][1]:.1%} at step {points[0][0]:g} to {points[-1][1]:.1%} at step {points[-1][0]:g}."
-    drawn = lines([Line("tuned", "validation", points)], title, said, x_label="step", y_label="WER, validation side")
+    drawn = lines([Line("tuned", "validation", _thinned(points))], title, said, x_label="step", y_label="WER, validation side")
     return Picture("validation_wer", title, f"On speakers that are in neither training nor test. {said}", drawn)
 
 
@@ -113,7 +117,7 @@ def _losses(training: Training) -> Picture | None:
         return None
     title, points = "Loss while training", training.losses
     said = f"From {points[0][1]:.3g} to {points[-1][1]:.3g} in {points[-1][0]:g} steps."
-    drawn = lines([Line("tuned", "loss", points)], title, said, x_label="step", y_label="loss", percent=False)
+    drawn = lines([Line("tuned", "loss", _thinned(points))], title, said, x_label="step", y_label="loss", percent=False)
     return Picture("training_loss", title, f"What training makes small; it should fall, then level out. {said}", drawn)
 
 
@@ -122,11 +126,18 @@ def _confusions(results: Results) -> Picture | None:
     if not most:
         return None
     title = "Words taken for others"
-    rows = [Row(f"{c.reference} → {c.hypothesis}", (_count("base", c.base), _count("tuned", c.tuned))) for c in most]
-    said = "; ".join(f"{c.reference} heard as {c.hypothesis}: base {c.base}, tuned {c.tuned} times" for c in most)
+    words = {c: (shortened(c.reference, _WORD), shortened(c.hypothesis, _WORD)) for c in most}
+    rows = [Row(" → ".join(words[c]), (_count("base", c.base), _count("tuned", c.tuned))) for c in most]
+    said = "; ".join(f"{' heard as '.join(words[c])}: base {c.base}, tuned {c.tuned} times" for c in most)
     return Picture(
         "confusions", title, "As said → as heard, commonest of the tuned model first, with counts.", bars(rows, title, said)
     )
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """At most so many as can be told apart, the last among them."""
+    every = -(-len(points) // _POINTS)
+    return (*points[:-1:every], points[-1])
 
 
 def _count(series: Series, count: int) -> Dot:

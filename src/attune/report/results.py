@@ -13,7 +13,7 @@ from attune.errors import DataError
 from attune.files import build, write_json
 from attune.records import Condition
 
-FORMAT = "attune-evaluation-2"
+FORMAT = "attune-evaluation-3"
 """Of the file; another form gets another number."""
 Unit = Literal["speakers", "utterances"]
 Outcome = Literal["better", "worse", "same"]
@@ -57,7 +57,8 @@ class SliceScores:
     """Both models on the same utterances."""
 
     dimension: str
-    """overall, condition, snr_db, duration_s, speaker, source (the top folder below raw), or a column of a manifest."""
+    """overall, condition, snr_db, duration_s, speaker, source (the top folder below raw), a column of a manifest, or
+    out_of_domain for what must not be forgotten."""
     value: str
     """all for overall; clean; 5 to 10 dB; a speaker's name; ..."""
     utterances: int
@@ -201,7 +202,7 @@ class Verdict:
 
     passed: bool
     failure_reason: str | None
-    """All reasons in one line, None where it passed."""
+    """The first reasons in one line, None where it passed; `failures` has all."""
     failures: tuple[str, ...]
     warnings: tuple[str, ...]
     """What came near: worse than allowed, but perhaps by chance."""
@@ -281,6 +282,8 @@ class Results:
     overall: SliceScores
     slices: tuple[SliceScores, ...]
     """Without overall; in the order of dimensions, then of values."""
+    forgetting: SliceScores | None
+    """On the recordings of train.forgetting.set, which are no part of the test; None where there are none."""
     uncertainty: Uncertainty
     normalizers: tuple[NormalizedScores, ...]
     glossary: Glossary
@@ -293,6 +296,12 @@ class Results:
     decoding: Decoding
     confidence: float
     normalizer: str
+
+    @property
+    def hallucination_share(self) -> float | None:
+        """Of all clips without speech, those in which the tuned model wrote words."""
+        clips = sum(each.clips for each in self.hallucinations)
+        return sum(each.tuned_share * each.clips for each in self.hallucinations) / clips if clips else None
 
 
 @dataclass(frozen=True)
@@ -350,9 +359,9 @@ def parse_results(text: str, where: str) -> Results:
     remedy = "make it anew with: dvc repro --force evaluate"
     try:
         content: Any = json.loads(text)
-        found = content.get("format")
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise DataError(f"{where} is no evaluation's JSON ({error}); {remedy}") from error
+    found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise DataError(f"{where} has format {found!r}, and this version of Attune reads {FORMAT!r}; {remedy}")
     try:

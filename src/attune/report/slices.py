@@ -22,6 +22,11 @@ def overall(pairs: Sequence[Pair], params: EvaluateParams) -> SliceScores:
     return _scores("overall", "all", pairs, params)
 
 
+def out_of_domain(pairs: Sequence[Pair], params: EvaluateParams) -> SliceScores | None:
+    """What the base model could and must not forget, which is no part of the test; None where there is none."""
+    return _scores("out_of_domain", "all", pairs, params) if pairs else None
+
+
 def slices(pairs: Sequence[Pair], params: EvaluateParams) -> tuple[SliceScores, ...]:
     """In the order of dimensions, then of values; a dimension that parts nothing is left out, but for the condition, and so
     are folders that are nothing but the conditions.
@@ -42,6 +47,12 @@ def unit_for(speakers: int, params: EvaluateParams) -> Unit:
     if params.resample == "auto":
         return "speakers" if speakers >= ENOUGH_SPEAKERS else "utterances"
     return "utterances" if speakers < 2 else params.resample
+
+
+def known_tags(pairs: Sequence[Pair]) -> list[str]:
+    """Columns of manifests that tell something of them."""
+    told = {"session" for pair in pairs if pair.utterance.session is not None}
+    return sorted(told | {tag for pair in pairs for tag in pair.utterance.tags})
 
 
 def difference(found: PairedDifference) -> Difference:
@@ -79,12 +90,12 @@ def _parts_alike(groups: Collection[Sequence[Pair]]) -> bool:
 
 
 def _require_columns(pairs: Sequence[Pair], columns: Sequence[str]) -> None:
-    known_columns = sorted({"session", *(tag for pair in pairs for tag in pair.utterance.tags)})
+    known_columns = known_tags(pairs)
     for column in columns:
         if all(column_of(pair.utterance, column) is None for pair in pairs):
             raise ParamsError(
                 f"evaluate.slices.columns names {column!r}, of which no test utterance says anything; their columns are: "
-                f"{', '.join(known_columns)}"
+                f"{', '.join(known_columns) or 'none beyond those that Attune reads itself'}"
             )
 
 

@@ -23,7 +23,7 @@ from attune.params import EvaluateParams
 from attune.records import ErrorCounts, Utterance
 from attune.report.pairs import Pair
 from attune.report.results import SuiteScores
-from attune.report.slices import known
+from attune.report.slices import known, known_tags
 from attune.scoring import pool
 from attune.slicing import places
 
@@ -161,10 +161,12 @@ def _why(name: str, side: str | None) -> str:
 def _matching(suite: Suite, pairs: Sequence[Pair], params: EvaluateParams) -> list[Pair]:
     asked = {key: (value,) if isinstance(value, str) else value for key, value in (suite.where or {}).items()}
     bands = {"snr_db": params.slices.snr_db, "duration_s": params.slices.duration_s}
-    tags = {"session", *(tag for pair in pairs for tag in pair.utterance.tags)}
-    unknown = sorted(set(asked) - {"condition", "snr_db", "duration_s", "speaker", "source"} - tags)
+    own, tags = ("condition", "snr_db", "duration_s", "speaker", "source"), known_tags(pairs)
+    unknown = sorted(set(asked) - {*own, *tags})
     if unknown:
-        raise DataError(f"suite {suite.name} asks for {unknown[0]!r}, which no test utterance has; they have: {sorted(tags)}")
-    columns = sorted(set(asked) & tags)
+        raise DataError(
+            f"suite {suite.name} asks for {unknown[0]!r}, which no test utterance has; they have: {', '.join([*own, *tags])}"
+        )
+    columns = sorted(set(asked) & set(tags))
     placed = ((pair, places(pair.utterance, bands, columns)) for pair in pairs)
     return [pair for pair, place in placed if all(place[key][1] in values for key, values in asked.items())]

@@ -13,6 +13,7 @@ from typing import Any
 from attune.errors import DataError
 from attune.report.conclusions import advice, judgement
 from attune.report.results import Results
+from attune.report.wording import counted
 
 _WIDTH = 100
 _FEW_SPEAKERS = 10
@@ -123,7 +124,7 @@ def summary(facts: RunFacts) -> str:
 
 def _slice(title: str, part: SliceFacts, facts: RunFacts) -> str:
     lines = [
-        f"{title}: {_count(part.utterances, 'utterance')} of {_count(part.speakers, 'speaker')}",
+        f"{title}: {counted(part.utterances, 'utterance')} of {counted(part.speakers, 'speaker')}",
         _scores("Base ", part.base_wer, part.base_cer, part.base_error_samples, part.utterances),
     ]
     if facts.trained and not math.isnan(part.improvement_points):
@@ -136,7 +137,8 @@ def _slice(title: str, part: SliceFacts, facts: RunFacts) -> str:
 
 
 def _scores(model: str, wer: float, cer: float, error_samples: int, utterances: int) -> str:
-    return f"  {model}  WER: {_rate(wer)}  CER: {_rate(cer)}  Error Samples: {error_samples}/{utterances}"
+    erred = f"Error Samples: {error_samples}/{utterances} ({error_samples / max(1, utterances):.2%})"
+    return f"  {model}  WER: {_rate(wer)}  CER: {_rate(cer)}  {erred}"
 
 
 def _improvement(part: SliceFacts, confidence: float) -> str:
@@ -160,7 +162,7 @@ def _verdict(part: SliceFacts) -> str:
 
 def _trust(facts: RunFacts) -> str:
     overall = facts.slices["overall"]
-    tested = f"{_count(overall.speakers, 'speaker')} and {_count(overall.utterances, 'utterance')} were tested"
+    tested = f"{counted(overall.speakers, 'speaker')} and {counted(overall.utterances, 'utterance')} were tested"
     about = {
         "speakers": "The intervals tell what other speakers like these would give.",
         "utterances": "The intervals tell what other sentences of these speakers would give, not what other speakers would.",
@@ -180,7 +182,7 @@ def _training(facts: RunFacts) -> str:
     share = f" ({facts.trainable_share:.2%} of the weights)" if facts.trainable_share is not None else ""
     text = f"Training: {facts.method or 'fine-tuning'}{share}"
     if facts.error_utterances is not None:
-        text += f" on {_count(facts.error_utterances, 'misheard utterance')}"
+        text += f" on {counted(facts.error_utterances, 'misheard utterance')}"
     if facts.replayed_utterances:
         text += f" and {facts.replayed_utterances} well-heard, against forgetting"
     if facts.validation_wer_before is not None and facts.validation_wer_after is not None:
@@ -224,10 +226,6 @@ def _number(value: Any) -> Any:
 
 def _rate(rate: float) -> str:
     return "none" if math.isnan(rate) else f"{rate:.4f} ({rate:.2%})"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _wrap(text: str) -> str:

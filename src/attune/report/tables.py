@@ -33,8 +33,6 @@ def headline(results: Results) -> dict[str, Any]:
     """The contents of `metrics/evaluate.json`: the few figures that `dvc metrics` and `dvc exp show` set side by side."""
     whole, sure = results.overall, results.uncertainty
     decided = sure.speakers if sure.unit == "speakers" else sure.utterances
-    clips = sum(each.clips for each in results.hallucinations)
-    invented = sum(each.tuned_share * each.clips for each in results.hallucinations)
     return {
         "base_wer": whole.base.wer,
         "tuned_wer": whole.tuned.wer,
@@ -47,7 +45,8 @@ def headline(results: Results) -> dict[str, Any]:
         "tuned_cer": whole.tuned.cer,
         **{f"{part.value}_{name}_wer": model.wer for part in _conditions(results) for name, model in _models(part)},
         "glossary_recall": results.glossary.tuned_recall,
-        "hallucination_share": invented / clips if clips else None,
+        "hallucination_share": results.hallucination_share,
+        **_forgetting(results.forgetting),
         "passed": int(results.verdict.passed),
         "failed_samples": len(results.verdict.failed_samples),
         **({"suites": {suite.name: suite.wer for suite in results.suites}} if results.suites else {}),
@@ -69,14 +68,8 @@ def slice_rows(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def sentence(results: Results) -> str:
-    """One line for people, at the end of the stage."""
-    whole = results.overall
-    base, tuned = whole.base.wer or 0.0, whole.tuned.wer or 0.0
-    return (
-        f"{whole.utterances} utterances of {whole.speakers} held-out speakers; WER {base:.2%} -> {tuned:.2%}. "
-        f"{results.verdict.sentence}"
-    )
+def _forgetting(part: SliceScores | None) -> dict[str, float | None]:
+    return {f"forgetting_{name}_wer": model.wer for name, model in _models(part)} if part else {}
 
 
 def _conditions(results: Results) -> list[SliceScores]:

@@ -9,8 +9,7 @@ import tiny_models
 
 from attune.audio import UnusableAudio, read_audio, sound_digest
 from attune.errors import DataError
-from attune.finetuning.forgetting import NOTHING
-from attune.operations.out_of_domain import read_out_of_domain
+from attune.operations.out_of_domain import OtherRecordings, read_out_of_domain
 
 
 def put(folder: Path, name: str, seed: int, text: str | None = "a fever") -> Path:
@@ -24,8 +23,8 @@ def put(folder: Path, name: str, seed: int, text: str | None = "a fever") -> Pat
 
 def test_an_empty_folder_and_none_at_all_hold_nothing(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("what belongs here")
-    assert read_out_of_domain(tmp_path, 10, ()) == NOTHING
-    assert read_out_of_domain(tmp_path / "none", 10, ()) == NOTHING
+    assert read_out_of_domain(tmp_path, 10, ()) == OtherRecordings()
+    assert read_out_of_domain(tmp_path / "none", 10, ()) == OtherRecordings()
 
 
 def test_recordings_with_a_transcript_are_read_from_any_layout(tmp_path: Path) -> None:
@@ -34,21 +33,19 @@ def test_recordings_with_a_transcript_are_read_from_any_layout(tmp_path: Path) -
     put(tmp_path, "listed/3.wav", 3, text=None)
     (tmp_path / "metadata.csv").write_text("audio,text\nlisted/3.wav,a cough\n")
     held = read_out_of_domain(tmp_path, 10, ())
-    assert sorted(e.text for e in held.examples) == ["a cough", "a fever"]
-    (example,) = (e for e in held.examples if e.text == "a fever")
-    assert example.id == sound_digest(read_audio(told))[:16]
-    assert example.duration_s == 1.0
-    both = held.beside({"mine": np.zeros(3)})
-    assert np.array_equal(both[example.id], read_audio(told))
-    assert both["mine"].size == 3
+    assert sorted(u.reference or "" for u in held.utterances) == ["a cough", "a fever"]
+    (utterance,) = (u for u in held.utterances if u.reference == "a fever")
+    assert utterance.id == sound_digest(read_audio(told))[:16]
+    assert (utterance.duration_s, utterance.speaker, utterance.source) == (1.0, "anna", "clean/anna/1.wav")
+    assert np.array_equal(held.sounds[utterance.id], read_audio(told))
 
 
 def test_the_same_ones_are_chosen_where_there_are_too_many_and_more_are_added(tmp_path: Path) -> None:
     for number in range(8):
         put(tmp_path, f"ann/{number}.wav", number)
     some = read_out_of_domain(tmp_path, 4, ())
-    assert len(some.examples) == 4
-    assert set(some.examples) < set(read_out_of_domain(tmp_path, 8, ()).examples)
+    assert len(some.utterances) == 4
+    assert {u.id for u in some.utterances} < {u.id for u in read_out_of_domain(tmp_path, 8, ()).utterances}
 
 
 def test_what_is_in_the_corpus_is_no_other_domain(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from evaluations import evaluated, four, part, utterance
 from attune.errors import DataError, ParamsError
 from attune.files import read_jsonl
 from attune.records import Gold
-from attune.report.results import UtteranceResult, parse_results, read_results, write_results
+from attune.report.results import FORMAT, UtteranceResult, parse_results, read_results, write_results
 from attune.report.tables import headline, scores, slice_rows, write_folder
 from attune.scoring import Normalizer
 
@@ -156,7 +156,7 @@ def test_slices_are_told_by_noise_length_speaker_source_and_columns_of_the_manif
 
 def test_an_unknown_slice_column_names_those_that_exist() -> None:
     tagged = utterance("a", "one", tags={"accent": "welsh"})
-    with pytest.raises(ParamsError, match=r"names 'microphone', .* their columns are: accent, session"):
+    with pytest.raises(ParamsError, match=r"names 'microphone', .* their columns are: accent$"):
         evaluated([tagged], {"a": "one"}, {"a": "one"}, slices={"columns": ("microphone",)})
 
 
@@ -237,7 +237,7 @@ def test_results_of_another_version_are_refused_with_the_command(content: str) -
 
 def test_results_that_lack_something_or_are_missing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is not a whole evaluation \(.*missing"):
-        parse_results('{"format": "attune-evaluation-2"}', "here")
+        parse_results(json.dumps({"format": FORMAT}), "here")
     with pytest.raises(DataError, match="does not exist; make it with: dvc repro evaluate"):
         read_results(tmp_path / "none.json")
 

@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -117,6 +118,26 @@ def test_thirty_clips_of_the_greatest_length_leave_the_page_below_five_megabytes
     assert len(_page({}).encode()) < 1_000_000  # beside the 3.5 MB that sound may take
 
 
+def test_texts_names_and_curves_of_any_length_leave_it_below_five_megabytes() -> None:
+    utterances, _, _ = four()
+    many = [
+        replace(u, id=f"{u.id}-{n}", source=f"{n}{'&' * 2000}", speaker=f"{n} {'<' * 2000}", reference="𐐨 𐐩 𐐪 " * 1000)
+        for n in range(10)
+        for u in utterances
+    ]
+    heard = [{u.id: text for u in many} for text in ("𐐫 " * 3000, "𐐬 " * 4000)]
+    found = evaluated(many, heard[0], heard[1] | {many[0].id: f"{'z' * 100_000} {'𐐫 ' * 2999}"})
+    curve = tuple((float(step), 1.0) for step in range(100_000))
+    lists = example_lists(found.utterances)
+    sound = clips([row.id for each in lists for row in each.rows], Tones(20.0))
+    drawn = pictures(found.results, found.utterances, Training(curve, curve))
+    text = page(found.results, Exhibits(drawn, lists, sound, [("model.name", "m" * 100_000)]))
+    _Outline(text)
+    assert len(text.encode()) < 5_000_000
+    assert "(and 2800 more words)" in text
+    assert "Its texts are too long to stand here, too" in text
+
+
 def test_the_same_results_give_the_same_bytes() -> None:
     assert _page() == _page()
 
@@ -169,7 +190,7 @@ def test_small_tests_have_a_page_and_say_how_little_they_tell(utterances: int) -
 def test_sureness_says_better_or_chance() -> None:
     utterances, _, tuned = four()
     assert sureness(evaluated(utterances, tuned, tuned).results).startswith("The tuned model is no different, not certain")
-    assert sureness(evaluation().results).startswith("The tuned model is better, beyond chance: the WER change lies between −")
+    assert sureness(evaluation().results).startswith("The tuned model is better, beyond chance: its WER lies between ")
 
 
 def _exhibits(results: Results, rows: Sequence[UtteranceResult]) -> Exhibits:
