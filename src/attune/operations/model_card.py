@@ -44,6 +44,21 @@ def write_card(folder: Path, facts: Facts) -> None:
     write_text(folder / tuned_place(facts.train.method) / CARD, f"---\n{_front_matter(facts, base)}---\n\n{_body(facts, base)}")
 
 
+def card_head(base: BaseFacts, family: str) -> str:
+    """Front matter of a base that is released as it is."""
+    from huggingface_hub import ModelCardData
+
+    data = ModelCardData(
+        base_model=base.hub_name,
+        license=base.licence or "unknown",
+        language=base.language,
+        library_name="transformers",
+        pipeline_tag=_TASK,
+        tags=[_TASK, family, "attune"],
+    )
+    return str(data.to_yaml(line_break="\n")) + "\n"
+
+
 def _front_matter(facts: Facts, base: BaseFacts) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -75,14 +90,14 @@ def _body(facts: Facts, base: BaseFacts) -> str:
         f"# {_title(facts)}",
         f"{base.name}, fine-tuned by Attune ({learnt}, method {train.method}).",
         "## Base",
-        _table(("", ""), _base_rows(facts, base)),
+        table(("", ""), _base_rows(facts, base)),
         "## Data",
-        _table(("role", "utterances", "hours", "texts by"), _data_rows(facts)),
+        table(("role", "utterances", "hours", "texts by"), _data_rows(facts)),
         *([f"Left out, as the model cannot learn them: {_counted(report.dropped)}."] if report.dropped else []),
         "## Scores",
         _scores(report),
         "## Training",
-        _table(("setting", "value"), _settings(train)),
+        table(("setting", "value"), _settings(train)),
         _steps(report),
         "## Use",
         _usage(facts, base),
@@ -118,7 +133,7 @@ def _scores(report: TrainingReport) -> str:
     if not rows:
         return "Not measured: there was no validation side."
     note = "Validation chose the checkpoint. Scores on speakers by whom nothing was chosen are the evaluation's, not this card's."
-    return _table(("utterances", "count", "WER before", "WER after"), rows) + "\n\n" + note
+    return table(("utterances", "count", "WER before", "WER after"), rows) + "\n\n" + note
 
 
 def _percent(rate: float | None) -> str:
@@ -157,7 +172,8 @@ def _title(facts: Facts) -> str:
     return f"{Path(facts.model.name).name} tuned by {facts.train.method}"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """As Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
