@@ -7,7 +7,7 @@ from typing import Any
 from attune.checkpoint_files import LICENCES, read_json
 from attune.checkpoints import tuned_place
 from attune.files import write_text
-from attune.operations.model_card import CARD, card_head, table
+from attune.operations.card_parts import CARD, card_head, table
 from attune.operations.release_facts import RELEASE, SETTINGS, Facts
 from attune.operations.released import Variant
 

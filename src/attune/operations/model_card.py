@@ -14,11 +14,10 @@ from attune.checkpoints import Checkpoint, tuned_place
 from attune.files import write_text
 from attune.finetuning.training_report import TrainingReport
 from attune.operations.base_cards import BaseFacts, base_facts
+from attune.operations.card_parts import CARD, TASK, table
 from attune.params import ModelParams, TrainParams
 from attune.records import Selection
 
-CARD = "README.md"
-_TASK = "automatic-speech-recognition"
 _ROLES = {"error": "misheard, learnt from", "replay": "heard rightly, replayed", "validation": "validation"}
 _NOT_TOLD = frozenset({"learning_rate", "lora", "forgetting"})
 _OFF: tuple[Any, ...] = (None, 0.0, False)
@@ -44,28 +43,13 @@ def write_card(folder: Path, facts: Facts) -> None:
     write_text(folder / tuned_place(facts.train.method) / CARD, f"---\n{_front_matter(facts, base)}---\n\n{_body(facts, base)}")
 
 
-def card_head(base: BaseFacts, family: str) -> str:
-    """Front matter of a base that is released as it is."""
-    from huggingface_hub import ModelCardData
-
-    data = ModelCardData(
-        base_model=base.hub_name,
-        license=base.licence or "unknown",
-        language=base.language,
-        library_name="transformers",
-        pipeline_tag=_TASK,
-        tags=[_TASK, family, "attune"],
-    )
-    return str(data.to_yaml(line_break="\n")) + "\n"
-
-
 def _front_matter(facts: Facts, base: BaseFacts) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     method, report = facts.train.method, facts.report
     wers = {"validation": report.wer_after, "out-of-domain": report.forgetting_wer_after}
     scores = [
-        EvalResult(_TASK, side, f"{side} utterances", "wer", round(100 * wer, 2), metric_name="WER, %")
+        EvalResult(TASK, side, f"{side} utterances", "wer", round(100 * wer, 2), metric_name="WER, %")
         for side, wer in wers.items()
         if wer is not None
     ]
@@ -75,8 +59,8 @@ def _front_matter(facts: Facts, base: BaseFacts) -> str:
         license=base.licence or "unknown",
         language=facts.model.language or base.language,
         library_name="transformers" if method == "full" else "peft",
-        pipeline_tag=_TASK,
-        tags=[_TASK, facts.checkpoint.config.model_type, method, "attune"],
+        pipeline_tag=TASK,
+        tags=[TASK, facts.checkpoint.config.model_type, method, "attune"],
         metrics=["wer"],
         eval_results=scores or None,
     )
@@ -170,12 +154,6 @@ def _usage(facts: Facts, base: BaseFacts) -> str:
 
 def _title(facts: Facts) -> str:
     return f"{Path(facts.model.name).name} tuned by {facts.train.method}"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """As Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

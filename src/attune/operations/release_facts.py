@@ -19,11 +19,12 @@ from attune.lineage import read_lineage
 from attune.operations.base_cards import BaseFacts, base_facts, licence_files, shown_name
 from attune.operations.released import Release
 from attune.params import Params
-from attune.report.tables import SCORES
 
 RELEASE, SETTINGS = "release.json", "params.yaml"
 FORMAT = "attune-release-1"
 """Of release.json; another form gets another number."""
+_SCORES = "scores.json"
+"""Where in the evaluation folder its scores stand; `report.tables` writes them."""
 _MADE_WITH = ("attune", "torch", "transformers", "ctranslate2")
 
 
@@ -44,9 +45,9 @@ def facts_of(finetuned: Path, evaluated: Path, released: Release) -> Facts:
     """Gathered from the folders that the stage reads. Raises DataError where the evaluation left no scores."""
     record = read_training_record(finetuned)
     try:
-        scores = read_json(evaluated / SCORES)
+        scores = read_json(evaluated / _SCORES)
     except ModelError as error:
-        raise DataError(f"{evaluated / SCORES} is missing or damaged; run: dvc repro --force evaluate") from error
+        raise DataError(f"{evaluated / _SCORES} is missing or damaged; run: dvc repro --force evaluate") from error
     return Facts(base_facts(record.base, record.revision), record, scores, dict(read_lineage(evaluated)), released)
 
 
