@@ -63,9 +63,10 @@ def _session(folder: Path, device: str) -> Any:
     options.intra_op_num_threads, options.log_severity_level = workers_and_threads(device)[1], _NO_WARNINGS
     there = onnxruntime.get_available_providers()
     wanted = ["CUDAExecutionProvider"] if device == "cuda" and "CUDAExecutionProvider" in there else []
+    broken = (faults.Fail, faults.InvalidArgument, faults.InvalidProtobuf, faults.InvalidGraph, faults.NoSuchFile)
     try:
         return onnxruntime.InferenceSession(str(folder / GRAPH), options, providers=[*wanted, "CPUExecutionProvider"])
-    except (faults.Fail, faults.InvalidProtobuf, faults.InvalidGraph, faults.NoSuchFile, faults.RuntimeException) as error:
+    except (*broken, faults.NotImplemented, faults.RuntimeException) as error:
         raise ModelError(f"{folder} cannot be opened as an ONNX model: {one_line(error)}") from error
 
 
