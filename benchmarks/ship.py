@@ -88,7 +88,8 @@ def _tell(metrics: dict[str, dict[str, dict[str, float]]], timing: dict[str, dic
         print(
             f"  {kind}: {made['size_mb']:.1f} MB, WER {made['wer']:.2%} ({made['wer_increase_points']:+.2f} points), "
             f"{made['identical_texts']} of {metrics['utterances']} texts identical; real-time factor "
-            f"{cost['real_time_factor']:.4f}, {cost['memory_mb'] or 0:.0f} MB beside libraries, first text after {cost['open_s']:.1f} s"
+            f"{cost['real_time_factor']:.4f}, {cost['memory_mb'] or 0:.0f} MB beside libraries, "
+            f"first text after {cost['open_s']:.1f} s"
         )
     if "refused" in metrics:
         print(f"  {metrics['reason']}")
