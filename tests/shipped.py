@@ -38,7 +38,7 @@ def write_params(path: Path, **sections: dict[str, Any]) -> None:
     content = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
     small: dict[str, dict[str, Any]] = {
         "model": {"name": "base", "device": "cpu", "precision": "float32", "batch_s": 10.0},
-        "convert_ct2": {"quantization": "float32"},  # random weights do not survive rounding
+        "convert_ct2": {"quantizations": ["float32"]},  # random weights do not survive rounding
     }
     for section in {*small, *sections}:
         content[section].update(small.get(section, {}) | sections.get(section, {}))

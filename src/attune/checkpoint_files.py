@@ -19,9 +19,10 @@ _READ = (
 LANGUAGE_ADAPTER = "adapter.{}.safetensors"
 """Weights for one of many languages (MMS)."""
 _WEIGHTS = ["model.safetensors", "model-*.safetensors", "adapter_model.safetensors"]
-_FETCHED = ["*.json", "*.txt", "*.jinja", "README.md", *_WEIGHTS]
+LICENCES = ("LICEN[CS]E*", "NOTICE*", "COPYING*")
+_FETCHED = ["*.json", "*.txt", "*.jinja", "README.md", *LICENCES, *_WEIGHTS]
 """The card with them: it says what the licence is."""
-_DIGESTED = ("*.json", "*.txt", "*.safetensors", "model.bin")
+_DIGESTED = ("*.json", "*.txt", "*.safetensors", "model.bin", "model.onnx", "model.onnx.data")
 
 
 def resolve_base(name: str, revision: str | None, language: str | None = None) -> Path:

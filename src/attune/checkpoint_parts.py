@@ -1,9 +1,11 @@
 """Whether the parts of a checkpoint belong together: tokenizer, feature extractor, settings and model."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+from attune.dataset import SAMPLE_RATE_HZ
 from attune.errors import ModelError
 
 Family = str
@@ -66,3 +68,11 @@ def completed_generation(folder: Path, told: dict[str, Any], tokenizer: Any) -> 
                 "they are not of one model: save the processor that it was trained with beside it"
             )
     return complete
+
+
+def ctc_frame_s(config: Any, extractor: Any) -> float:
+    """Seconds from one output frame of a CTC model to the next."""
+    adapter = int(config.adapter_stride**config.num_adapter_layers) if getattr(config, "add_adapter", False) else 1
+    if hasattr(config, "conv_stride"):
+        return float(math.prod(config.conv_stride) * adapter / SAMPLE_RATE_HZ)
+    return 0.01 * int(extractor.stride) * adapter  # the Seamless extractor's frames of 10 ms, stacked

@@ -65,6 +65,8 @@ class TrainingRecord:
     family: Family
     weights_digest: str | None = None
     """Of what was learnt, so that the record changes with it; `write_training_record` fills it in."""
+    base_digest: str | None = None
+    """Of the base as it was learnt on; None where nobody noted it."""
 
 
 def load_checkpoint(name: str, revision: str | None, language: str | None = None) -> Checkpoint:

@@ -22,6 +22,7 @@ Quantization = Literal["float32", "float16", "bfloat16", "int8", "int8_float16",
 CorrectorName = Literal["references", "second_opinion", "transformers", "ollama", "openai"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Points = Annotated[float, Field(ge=0, le=100)]
 
 
 class _Section(BaseModel):
@@ -402,11 +403,32 @@ class EvaluateParams(_Section):
     advice: AdviceParams
 
 
+class ParityParams(_Section):
+    float32: Points
+    float16: Points
+    bfloat16: Points
+    int8: Points
+    int8_float16: Points
+    int8_float32: Points
+
+    def of(self, quantization: Quantization) -> float:
+        """The limit for one of them, in percentage points."""
+        return float(getattr(self, quantization))
+
+
 class ConvertParams(_Section):
-    quantization: Quantization
+    quantizations: Annotated[tuple[Quantization, ...], Field(min_length=1)]
+    onnx: bool
+    max_wer_increase_points: ParityParams
     fallback: Quantization | None
-    max_wer_increase_points: Annotated[float, Field(ge=0, le=100)]
     parity_utterances: Annotated[int, Field(ge=1)]
+
+    @field_validator("quantizations")
+    @classmethod
+    def _each_once(cls, given: tuple[Quantization, ...]) -> tuple[Quantization, ...]:
+        if len(set(given)) < len(given):
+            raise ValueError(f"each quantization may stand there once, not {list(given)}")
+        return given
 
 
 class Params(_Section):

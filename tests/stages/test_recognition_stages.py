@@ -11,9 +11,10 @@ from shipped import write_params
 
 from attune.checkpoints import TRAINING_RECORD, TrainingRecord, write_training_record
 from attune.dataset import UTTERANCES, encode_flac, write_corpus
-from attune.files import read_jsonl
+from attune.files import read_jsonl, write_json
 from attune.lineage import record_lineage
 from attune.records import Hypothesis, Utterance
+from attune.report.tables import SCORES
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     record_lineage(Path("finetuned"), None, [Path("prepared") / UTTERANCES])
     Path("evaluated").mkdir()
     record_lineage(Path("evaluated"), Path("finetuned"), [Path("finetuned") / TRAINING_RECORD])
+    write_json(Path("evaluated") / SCORES, {"unit": "speakers", "confidence": 0.95})
     return tmp_path
 
 
@@ -76,7 +78,8 @@ def test_an_unknown_model_is_one_line_and_leaves_nothing_behind(project: Path) -
 
 def test_conversion_releases_a_model_and_says_how_it_compares(project: Path) -> None:
     folders = ("--prepared", "prepared", "--finetuned", "finetuned", "--evaluated", "evaluated", "--ct2", "ct2")
-    said = _run("convert_ct2", *folders, "--metrics", "m.json", "--timing", "t.json")
+    plots = ("--plot", "exports.csv", "--timing-plot", "speed.csv")
+    said = _run("convert_ct2", *folders, *plots, "--metrics", "m.json", "--timing", "t.json")
     metrics = json.loads((project / "m.json").read_text())
     assert metrics["engine"] == "ctranslate2"
     assert metrics["parity_wer_increase_points"] <= 0.5

@@ -24,6 +24,7 @@ _TRAIN = (
     "prepared=prepared", "selected=selected", "finetuned=finetuned", "work=work", "live=live", "loss-plot=loss.csv",
     "wer-plot=wer.csv", "metrics=train.json", "timing=t.json",
 )  # fmt: skip
+_CONVERT = ("plot=exports.csv", "timing-plot=speed.csv", "metrics=convert.json", "timing=t.json")
 _SIDES: tuple[Split, ...] = ("train", "train", "validation", "test", "test", "test")
 _UNWRITTEN = 5
 _EVALUATE = (
@@ -91,7 +92,7 @@ def _evaluate() -> str:
 
 def _convert() -> str:
     folders = ("prepared=prepared", "finetuned=finetuned", "evaluated=evaluated", "ct2=ct2")
-    return _run("convert_ct2", *folders, "metrics=convert.json", "timing=t.json")
+    return _run("convert_ct2", *folders, *_CONVERT)
 
 
 def _read(name: str) -> dict[str, object]:
@@ -184,7 +185,7 @@ def test_where_there_is_no_error_to_learn_from_the_base_is_released(project: Pat
     assert scores["base_wer"] == scores["tuned_wer"]
     assert "ctranslate2 model of" in _convert()
     assert (project / "ct2/model.bin").is_file()
-    assert not (project / "ct2/README.md").exists()
+    assert "base, released as it is: nothing was learnt." in (project / "ct2/README.md").read_text()
 
 
 def test_an_evaluation_leaves_everything_a_reader_needs(project: Path) -> None:

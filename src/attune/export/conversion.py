@@ -1,24 +1,23 @@
-"""Makes the folder to deploy: the tuned model merged in float32, in CTranslate2's form where that is right, else as safetensors.
+"""Makes a folder to deploy: the tuned model in CTranslate2's form where that is right, else in float32 as safetensors or ONNX.
 
 CTranslate2 converts every Whisper-class model, and one kind of Wav2Vec2; others it refuses or, worse, converts to
 something that says other words. Whether the result says the same is measured afterwards (`parity`).
 """
 
 import json
-import math
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from attune.checkpoint_parts import Family
+from attune.checkpoint_parts import Family, ctc_frame_s
 from attune.checkpoints import Checkpoint, quietly
-from attune.dataset import SAMPLE_RATE_HZ
 from attune.errors import EnvironmentFault, ModelError
+from attune.export.onnx_export import write_onnx
 from attune.files import write_json
 from attune.params import Quantization
 
-Engine = Literal["ctranslate2", "transformers"]
+Engine = Literal["ctranslate2", "transformers", "onnxruntime"]
 
 CARD = "attune.json"
 """Says in the folder what it is; `attune.recognizers` reads it."""
@@ -44,7 +43,7 @@ class Export:
     engine: Engine
     family: Family
     base: str
-    quantization: str
+    quantization: Quantization
     reason: str | None
     """Why the engine is not CTranslate2."""
     vocab_size: int
@@ -59,25 +58,27 @@ def convert(checkpoint: Checkpoint, base: str, quantization: Quantization, folde
     Raises ModelError where conversion fails, EnvironmentFault where its package is missing.
     """
     reason = refusal(checkpoint.family, checkpoint.config)
-    export = Export(
-        engine="transformers" if reason else "ctranslate2",
-        family=checkpoint.family,
-        base=Path(base).name if Path(base).is_absolute() else base,
-        quantization="float32" if reason else quantization,
-        reason=reason,
-        vocab_size=int(checkpoint.config.vocab_size),
-        frame_s=None if reason or checkpoint.family != "ctc" else _frame_s(checkpoint.config),
-    )
+    export = _export(checkpoint, base, "transformers" if reason else "ctranslate2", "float32" if reason else quantization, reason)
     folder.mkdir(parents=True, exist_ok=True)
     with quietly():
         if reason:
             _save(checkpoint, folder)
         else:
             _to_ct2(checkpoint, quantization, folder)
-    write_json(folder / CARD, asdict(export))
-    for path in folder.iterdir():
-        path.chmod(0o644)  # weights are written for the owner only; a served model is read by others
-    return export
+    return _carded(export, folder)
+
+
+def convert_to_onnx(checkpoint: Checkpoint, base: str, folder: Path) -> Export:
+    """Fills `folder` with a CTC model as ONNX in float32, what reads and writes its tokens beside it.
+
+    Raises as `onnx_export.write_onnx` does.
+    """
+    export = _export(checkpoint, base, "onnxruntime", "float32", refusal(checkpoint.family, checkpoint.config))
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.config.save_pretrained(folder)
+    _save_processor(checkpoint, folder)
+    write_onnx(checkpoint, folder)
+    return _carded(export, folder)
 
 
 def refusal(family: Family, config: Any) -> str | None:
@@ -89,6 +90,26 @@ def refusal(family: Family, config: Any) -> str | None:
     given = config.to_dict()
     wrong = [f"{key} is {given.get(key)!r}, not {right!r}" for key, right in _RIGHT_CTC.items() if given.get(key, right) != right]
     return f"CTranslate2 does not convert this CTC model rightly: {'; '.join(wrong)}" if wrong else None
+
+
+def _export(checkpoint: Checkpoint, base: str, engine: Engine, quantization: Quantization, reason: str | None) -> Export:
+    framed = checkpoint.family == "ctc" and engine != "transformers"  # transformers tells it
+    return Export(
+        engine=engine,
+        family=checkpoint.family,
+        base=Path(base).name if Path(base).is_absolute() else base,
+        quantization=quantization,
+        reason=reason,
+        vocab_size=int(checkpoint.config.vocab_size),
+        frame_s=ctc_frame_s(checkpoint.config, checkpoint.processor.feature_extractor) if framed else None,
+    )
+
+
+def _carded(export: Export, folder: Path) -> Export:
+    write_json(folder / CARD, asdict(export))
+    for path in folder.iterdir():
+        path.chmod(0o644)  # weights are written for the owner only; a served model is read by others
+    return export
 
 
 def _to_ct2(checkpoint: Checkpoint, quantization: Quantization, folder: Path) -> None:
@@ -109,8 +130,12 @@ def _to_ct2(checkpoint: Checkpoint, quantization: Quantization, folder: Path) ->
 
 
 def _save(checkpoint: Checkpoint, folder: Path) -> None:
-    """Model, tokenizer and the feature extractor's own preprocessor_config.json, which the processor alone does not write."""
     checkpoint.model.save_pretrained(folder)
+    _save_processor(checkpoint, folder)
+
+
+def _save_processor(checkpoint: Checkpoint, folder: Path) -> None:
+    """Tokenizer, and the feature extractor's own preprocessor_config.json, which the processor alone does not write."""
     checkpoint.processor.save_pretrained(folder)
     checkpoint.processor.feature_extractor.save_pretrained(folder)
 
@@ -119,7 +144,3 @@ def _limit_length(path: Path, positions: int) -> None:
     """Writes down how long the decoder's context is: CTranslate2 does not tell, and reads past its end."""
     content = json.loads(path.read_text(encoding="utf-8"))
     write_json(path, {**content, "max_length": min(positions, content.get("max_length") or positions)})
-
-
-def _frame_s(config: Any) -> float:
-    return float(math.prod(config.conv_stride) / SAMPLE_RATE_HZ)

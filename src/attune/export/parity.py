@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attune.errors import ParityError
+from attune.params import ParityParams, Quantization
 from attune.records import Hypothesis, Utterance
 from attune.scoring import pool, score
 from attune.text import normalize
@@ -19,8 +20,13 @@ class Parity:
     tuned_wer: float
     exported_wer: float
     wer_increase_points: float
-    identical_share: float
-    """Share of utterances whose texts are the same after normalisation."""
+    identical_texts: int
+    """Utterances whose texts are the same after normalisation."""
+
+    @property
+    def identical_share(self) -> float:
+        """Of all utterances."""
+        return self.identical_texts / self.utterances
 
 
 def parity_set(utterances: Sequence[Utterance], at_most: int) -> list[Utterance]:
@@ -49,15 +55,17 @@ def compare(utterances: Sequence[Utterance], tuned: Sequence[Hypothesis], export
         tuned_wer=before.errors / words,
         exported_wer=after.errors / words,
         wer_increase_points=100 * (after.errors - before.errors) / words,
-        identical_share=sum(normalize(t.text) == normalize(e.text) for _, t, e in pairs) / len(pairs),
+        identical_texts=sum(normalize(t.text) == normalize(e.text) for _, t, e in pairs),
     )
 
 
-def require_parity(parity: Parity, max_wer_increase_points: float, quantization: str) -> None:
-    """Raises ParityError where the export costs more WER than allowed."""
-    if parity.wer_increase_points > max_wer_increase_points:
-        raise ParityError(
-            f"the exported {quantization} model makes {parity.wer_increase_points:.2f} points more WER than the tuned one "
-            f"({parity.tuned_wer:.2%} -> {parity.exported_wer:.2%} on {parity.utterances} utterances, "
-            f"{max_wer_increase_points:g} allowed in convert_ct2.max_wer_increase_points)"
-        )
+def breach(parity: Parity, limits: ParityParams, quantization: Quantization) -> str | None:
+    """What to tell where an export costs more WER than allowed; None where it does not."""
+    limit = limits.of(quantization)
+    if parity.wer_increase_points <= limit:
+        return None
+    return (
+        f"the exported {quantization} model makes {parity.wer_increase_points:.2f} points more WER than the tuned one "
+        f"({parity.tuned_wer:.2%} -> {parity.exported_wer:.2%} on {parity.utterances} utterances, "
+        f"{limit:g} allowed in convert_ct2.max_wer_increase_points.{quantization})"
+    )

@@ -38,7 +38,7 @@ _TOGETHER = (16, 4, 1)
 class Way:
     """A way to hear: through which library, computing in what, and how many seconds of sound together."""
 
-    engine: Literal["transformers", "ctranslate2"]
+    engine: Literal["transformers", "ctranslate2", "onnxruntime"]
     compute_type: str
     batch_s: float
 

@@ -17,7 +17,7 @@ from attune.operations.choosing import Choice, Clips, Way, choose
 from attune.params import GREEDY, Engine, ModelParams, Params
 from attune.recognizers.ct2 import exported_family
 from attune.recognizers.protocol import Recognizer
-from attune.recognizers.registry import default_batch_s, is_exported, open_recognizer, recognizer_of
+from attune.recognizers.registry import default_batch_s, exported_engine, is_exported, open_recognizer, recognizer_of
 from attune.recognizers.transcription import SoundSource, TranscriptionReport, transcribe_corpus
 from attune.records import Hypothesis, Utterance
 from attune.workcache import WorkCache, default_cache_folder, digest_of
@@ -91,7 +91,7 @@ def _usual(name: str, params: ModelParams, told: Outline | None) -> Way:
     batch_s = params.batch_s or default_batch_s(device, told.family if told else exported_family(Path(name)))
     dtype = str(choose_dtype(params.precision, device)).split(".")[-1]
     if told is None:
-        return Way("ctranslate2", "as stored", batch_s)
+        return Way(exported_engine(name) or "ctranslate2", "as stored", batch_s)
     reason = refusal(told.family, told.config)
     if params.engine == "ctranslate2" and reason:
         raise ModelError(f"model.engine is ctranslate2, but: {reason}; set model.engine to auto")

@@ -14,11 +14,10 @@ from attune.checkpoints import Checkpoint, tuned_place
 from attune.files import write_text
 from attune.finetuning.training_report import TrainingReport
 from attune.operations.base_cards import BaseFacts, base_facts
+from attune.operations.card_parts import CARD, TASK, table
 from attune.params import ModelParams, TrainParams
 from attune.records import Selection
 
-CARD = "README.md"
-_TASK = "automatic-speech-recognition"
 _ROLES = {"error": "misheard, learnt from", "replay": "heard rightly, replayed", "validation": "validation"}
 _NOT_TOLD = frozenset({"learning_rate", "lora", "forgetting"})
 _OFF: tuple[Any, ...] = (None, 0.0, False)
@@ -50,7 +49,7 @@ def _front_matter(facts: Facts, base: BaseFacts) -> str:
     method, report = facts.train.method, facts.report
     wers = {"validation": report.wer_after, "out-of-domain": report.forgetting_wer_after}
     scores = [
-        EvalResult(_TASK, side, f"{side} utterances", "wer", round(100 * wer, 2), metric_name="WER, %")
+        EvalResult(TASK, side, f"{side} utterances", "wer", round(100 * wer, 2), metric_name="WER, %")
         for side, wer in wers.items()
         if wer is not None
     ]
@@ -60,8 +59,8 @@ def _front_matter(facts: Facts, base: BaseFacts) -> str:
         license=base.licence or "unknown",
         language=facts.model.language or base.language,
         library_name="transformers" if method == "full" else "peft",
-        pipeline_tag=_TASK,
-        tags=[_TASK, facts.checkpoint.config.model_type, method, "attune"],
+        pipeline_tag=TASK,
+        tags=[TASK, facts.checkpoint.config.model_type, method, "attune"],
         metrics=["wer"],
         eval_results=scores or None,
     )
@@ -75,14 +74,14 @@ def _body(facts: Facts, base: BaseFacts) -> str:
         f"# {_title(facts)}",
         f"{base.name}, fine-tuned by Attune ({learnt}, method {train.method}).",
         "## Base",
-        _table(("", ""), _base_rows(facts, base)),
+        table(("", ""), _base_rows(facts, base)),
         "## Data",
-        _table(("role", "utterances", "hours", "texts by"), _data_rows(facts)),
+        table(("role", "utterances", "hours", "texts by"), _data_rows(facts)),
         *([f"Left out, as the model cannot learn them: {_counted(report.dropped)}."] if report.dropped else []),
         "## Scores",
         _scores(report),
         "## Training",
-        _table(("setting", "value"), _settings(train)),
+        table(("setting", "value"), _settings(train)),
         _steps(report),
         "## Use",
         _usage(facts, base),
@@ -118,7 +117,7 @@ def _scores(report: TrainingReport) -> str:
     if not rows:
         return "Not measured: there was no validation side."
     note = "Validation chose the checkpoint. Scores on speakers by whom nothing was chosen are the evaluation's, not this card's."
-    return _table(("utterances", "count", "WER before", "WER after"), rows) + "\n\n" + note
+    return table(("utterances", "count", "WER before", "WER after"), rows) + "\n\n" + note
 
 
 def _percent(rate: float | None) -> str:
@@ -155,11 +154,6 @@ def _usage(facts: Facts, base: BaseFacts) -> str:
 
 def _title(facts: Facts) -> str:
     return f"{Path(facts.model.name).name} tuned by {facts.train.method}"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -105,7 +105,8 @@ def _tune(
             lengths = {u.id: u.duration_s for u in utterances.values()}
             write_card(folder, Facts(checkpoint, model, params.train, [*train, *validation], lengths, report))
     if processes.first():
-        write_training_record(folder, TrainingRecord(model.name, model.revision, method, checkpoint.family))
+        record = TrainingRecord(model.name, model.revision, method, checkpoint.family, base_digest=checkpoint.digest)
+        write_training_record(folder, record)
     return Tuning(method, errors, len(train) - errors, report)
 
 

@@ -17,7 +17,7 @@ from attune.checkpoint_parts import Family, completed_generation
 from attune.dataset import Samples
 from attune.devices import workers_and_threads
 from attune.errors import ModelError
-from attune.params import ModelParams
+from attune.params import ModelParams, Quantization
 from attune.recognizers.ctc import CtcRecognizer, Listener, LogProbs, alphabet_of, ctc_input
 from attune.recognizers.protocol import Recognizer
 from attune.recognizers.whisper_decoding import Features, Sampler, WhisperRecognizer
@@ -25,7 +25,7 @@ from attune.recognizers.whisper_reading import Heard, Prompts, TokenReader, fram
 from attune.recognizers.word_times import starts_of
 from attune.workcache import digest_of
 
-_NEAREST = {
+_NEAREST: dict[Quantization, tuple[Quantization, ...]] = {
     "int8": ("int8",),
     "int8_float32": ("int8_float32", "int8"),
     "int8_float16": ("int8_float16", "int8_float32", "int8"),
@@ -66,12 +66,21 @@ def _card(folder: Path) -> dict[str, Any]:
     return read_json(folder / "attune.json") if (folder / "attune.json").is_file() else {}
 
 
+def supported_quantizations(device: str) -> list[Quantization]:
+    """What `device` computes in as it is stored, without rounding it up or down."""
+    import ctranslate2
+
+    supported = ctranslate2.get_supported_compute_types(device)
+    return [kind for kind in _NEAREST if kind in supported]
+
+
 def choose_compute_type(quantization: str, device: str) -> str:
     """The compute type nearest to how the weights are stored that this device supports."""
     import ctranslate2
 
     supported = ctranslate2.get_supported_compute_types(device)
-    return next((kind for kind in _NEAREST.get(quantization, ()) if kind in supported), "float32")
+    nearest = next((kinds for stored, kinds in _NEAREST.items() if stored == quantization), ())
+    return next((kind for kind in nearest if kind in supported), "float32")
 
 
 def _open_whisper(name: str, folder: Path, device: str, compute_type: str, params: ModelParams, batch_s: float) -> Recognizer:

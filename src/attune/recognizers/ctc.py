@@ -3,7 +3,6 @@
 Frames of a model run by transformers come from here; another engine hands in its own `Listener`.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attune.checkpoint_parts import Family
+from attune.checkpoint_parts import Family, ctc_frame_s
 from attune.checkpoints import Checkpoint
 from attune.ctc_decoding import CtcEmissions, prefix_beam_search
 from attune.dataset import SAMPLE_RATE_HZ, Samples
@@ -113,7 +112,7 @@ def open_checkpoint(checkpoint: Checkpoint, device: str, dtype: Any, params: Mod
         digest=digest_of(checkpoint.digest, dtype),
         listen=_transformers_listener(checkpoint, device, dtype),
         alphabet=alphabet_of(checkpoint.processor.tokenizer, checkpoint.config.vocab_size),
-        frame_s=frame_s_of(checkpoint.config, checkpoint.processor.feature_extractor),
+        frame_s=ctc_frame_s(checkpoint.config, checkpoint.processor.feature_extractor),
         batch_s=batch_s,
         equal_lengths=hears_padding(checkpoint.config),
         workers=workers_and_threads(device)[0],
@@ -133,14 +132,6 @@ def alphabet_of(tokenizer: Any, vocab_size: int) -> Alphabet:
         label = "" if token is None or token in special else token.replace(tokenizer.word_delimiter_token, " ")
         labels.append(label.lower() if tokenizer.do_lower_case else label)
     return Alphabet(tuple(labels), int(tokenizer.pad_token_id))
-
-
-def frame_s_of(config: Any, extractor: Any) -> float:
-    """Seconds from one output frame to the next."""
-    adapter = int(config.adapter_stride**config.num_adapter_layers) if getattr(config, "add_adapter", False) else 1
-    if hasattr(config, "conv_stride"):
-        return float(math.prod(config.conv_stride) * adapter / SAMPLE_RATE_HZ)
-    return 0.01 * int(extractor.stride) * adapter  # the Seamless extractor's frames of 10 ms, stacked
 
 
 def ctc_input(extractor: Any, clip: Samples) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ that it hears rightly), `BATCH_S` (by device, seconds of sound at once where nob
 import pkgutil
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import attune.recognizers
 from attune.checkpoint_parts import Family
@@ -16,6 +16,7 @@ from attune.checkpoints import Checkpoint, load_checkpoint
 from attune.devices import choose_device, choose_dtype
 from attune.errors import ModelError
 from attune.params import ModelParams
+from attune.recognizers.onnx_runtime import GRAPH, open_onnx
 from attune.recognizers.protocol import Recognizer
 
 
@@ -42,14 +43,25 @@ def open_recognizer(name: str, params: ModelParams, shown_as: str | None = None,
 
         device = choose_device(params.device)
         batch_s = params.batch_s or default_batch_s(device, exported_family(Path(name)))
+        if exported_engine(name) == "onnxruntime":
+            return open_onnx(shown_as or name, Path(name), device, batch_s)
         return open_ct2(shown_as or name, Path(name), device, params, batch_s, compute_type)
     revision = params.revision if name == params.name else None
     return recognizer_of(load_checkpoint(name, revision, params.language), params)
 
 
 def is_exported(name: str) -> bool:
-    """Whether `name` is a folder in CTranslate2's form: its weights are not safetensors."""
-    return (Path(name) / "model.bin").is_file() and not any(Path(name).glob("*.safetensors"))
+    """Whether `name` is a folder in CTranslate2's form or in ONNX: its weights are not safetensors."""
+    return exported_engine(name) is not None
+
+
+def exported_engine(name: str) -> Literal["ctranslate2", "onnxruntime"] | None:
+    """What runs the folder `name`; None where that is transformers."""
+    if any(Path(name).glob("*.safetensors")):
+        return None
+    if (Path(name) / "model.bin").is_file():
+        return "ctranslate2"
+    return "onnxruntime" if (Path(name) / GRAPH).is_file() else None
 
 
 def recognizer_of(checkpoint: Checkpoint, params: ModelParams) -> Recognizer:

@@ -60,6 +60,8 @@ class RunFacts:
     parity_wer_increase_points: float | None
     """How much higher the exported model's WER is than the tuned one's."""
     identical_share: float | None
+    export_reason: str | None
+    """Why the model was not exported as params ask for."""
     model_folder: Path
     raw_folder: Path
     results: Results | None
@@ -102,6 +104,7 @@ def facts_of(
         size_mb=convert.get("size_mb"),
         parity_wer_increase_points=convert.get("parity_wer_increase_points"),
         identical_share=convert.get("identical_share"),
+        export_reason=convert.get("reason"),
         model_folder=model_folder,
         raw_folder=raw_folder,
         results=results,
@@ -193,7 +196,8 @@ def _training(facts: RunFacts) -> str:
 def _release(facts: RunFacts) -> str:
     size = f"{facts.size_mb:.1f} MB" if facts.size_mb is not None else None
     made_of = ", ".join(part for part in (facts.engine, facts.quantization, size) if part)
-    return _wrap(f"Model to deploy: {facts.model_folder}{f' ({made_of})' if made_of else ''}. {_parity(facts)}")
+    deployed = f"Model to deploy: {facts.model_folder}{f' ({made_of})' if made_of else ''}."
+    return _wrap(f"{deployed} {_parity(facts)}{_exported_so(facts)}")
 
 
 def _parity(facts: RunFacts) -> str:
@@ -202,6 +206,10 @@ def _parity(facts: RunFacts) -> str:
         return f"Whether it says the same as the {evaluated} model was not measured."
     same = f"; {facts.identical_share:.1%} of its texts are identical" if facts.identical_share is not None else ""
     return f"Parity held: its WER is {increase:+.2f} percentage points from the {evaluated} model's{same}."
+
+
+def _exported_so(facts: RunFacts) -> str:
+    return f" Exported so, as: {facts.export_reason}." if facts.export_reason else ""
 
 
 def _next(facts: RunFacts) -> str:
