@@ -153,9 +153,10 @@ def _require_right(shell: Shell, source: Source, target: _Target, files: dict[st
 
     right = listing_at(_absolute(shell, source.repository), source.name, target.version, source.config)
     damaged = sorted(path for path, digest in right.items() if files.get(path) != digest)
+    what = ", ".join(damaged) or "the list of its files"
     raise StorageError(
-        f"{source.name} {target.version} is damaged in storage: {', '.join(damaged) or 'the list of its files'}; how to mend it from "
-        "a copy that is whole: docs/registry.md, A damaged object"
+        f"{source.name} {target.version} is damaged in storage: {what}; how to mend it from a copy that is whole stands in "
+        "docs/registry.md (A damaged object)"
     )
 
 
