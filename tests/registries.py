@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import cloud
 import yaml
 from click.testing import CliRunner, Result
 from projects import commit, evaluate_into, git, project
@@ -41,6 +42,16 @@ class Place:
         assert done.exit_code == 2, done.output
         assert done.stdout == ""
         return next(line for line in done.stderr.splitlines() if line.startswith("attune: "))
+
+    def run(self, *command: str, expect: int = 0) -> str:
+        """What a command prints that runs in a process of its own; `attune` is this one."""
+        program = [sys.executable, "-m", *({"attune": ["attune.cli"], "dvc": ["dvc"]}[command[0]])]
+        environment = {**cloud.environment(), **GIT}
+        done = subprocess.run(
+            [*program, *command[1:]], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def train(self, weights: str, errors: int = 1) -> None:
         """Another model with so many errors in ten words, committed."""

@@ -83,6 +83,27 @@ def rollback(version: str | None, reason: str | None, stage: str, name: str, par
     click.echo(f"{name} {move.version.version} is in {stage} again, in place of {move.former}")
 
 
+@model.command()
+@click.option(
+    "--keep", type=click.IntRange(min=1), help="How many of the newest stay; registry.keep of params.yaml if not given."
+)
+@click.option("--dry-run/--remove", default=True, show_default=True, help="Only tells what would go.")
+@_NAME
+@PARAMS
+def prune(keep: int | None, dry_run: bool, name: str, params_file: Path) -> None:
+    """Removes old versions from storage; never what is in a stage, nor what it would be rolled back to."""
+    from attune.registry.pruning import prune
+
+    asked = load_params(params_file).registry
+    plan = prune(_shell(params_file), name, keep or asked.keep, not dry_run)
+    done = "would be removed" if dry_run else "removed"
+    for version in plan.versions:
+        click.echo(f"{name} {version}: {done}")
+    click.echo(f"{len(plan.files)} files of {plan.size_mb:.1f} MB {done} from storage; kept: {', '.join(plan.kept) or 'none'}")
+    if dry_run and plan.files:
+        click.echo("remove them with: attune model prune --remove")
+
+
 @model.command("list")
 @_NAME
 @PARAMS

@@ -37,7 +37,7 @@ def use(
     given: dict[Role, str | None] = {"storage": url, "models": models, "test": test}
     shell = Shell(params_file.parent, lambda line: click.echo(one_line(line), err=True))
     wanted = {role: place for role, place in given.items() if place is not None}
-    use(shell, wanted, Access(endpoint, credentials, anonymous), load_params(params_file).paths)
+    use(shell, wanted, Access(endpoint, credentials, anonymous), load_params(params_file).paths.raw)
     for role, place in wanted.items():
         click.echo(one_line(f"{role}: {place} can be written to and read from"))
     click.echo("next: dvc push, and for the others: git add --all && git commit -m 'storage' && git push")

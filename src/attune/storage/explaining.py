@@ -16,8 +16,8 @@ _MEANINGS: Mapping[str, str] = {
     "package": "DVC lacks what {scheme}:// needs; run: pip install dvc-{scheme}",
     "network": "it cannot be reached; check the network, a proxy (HTTPS_PROXY), and --endpoint",
     "credentials": "there are no credentials for it, or they have lapsed; see: dvc remote modify --help",
-    "credentials gs": "there are no credentials for it, or they have lapsed; run: gcloud auth application-default login, or name the "
-    "key of a service account: --credentials FILE",
+    "credentials gs": "there are no credentials for it, or they have lapsed; run: gcloud auth application-default login, or name "
+    "the key of a service account: --credentials FILE",
     "credentials s3": "there are no credentials for it; run: aws configure",
     "permission": "it may not be written to; change its permissions, or ask its owner",
     "permission gs": "you may not write to it; its owner runs: gcloud storage buckets add-iam-policy-binding gs://{bucket} "

@@ -4,7 +4,7 @@ An out of dvc.yaml goes to the default remote unless it names another one; so do
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,13 +13,20 @@ import yaml
 
 from attune.errors import StorageError
 from attune.files import write_text
-from attune.params import PathParams
 from attune.shell import Shell
 from attune.storage.probing import probe
 
-DEFAULT, MODELS, TEST = "storage", "models", "test"
 Role = Literal["storage", "models", "test"]
-_OUT = re.compile(r"^(?P<head>\s+- )(?P<out>[^:\s]+)(?P<options>: *\{(?P<inner>.*)\})? *$")
+DEFAULT: Role = "storage"
+MODELS: Role = "models"
+TEST: Role = "test"
+_OUTS: Mapping[Role, Sequence[str]] = {
+    MODELS: ("${paths.finetuned}", "${paths.ct2}"),
+    TEST: ("${paths.prepared}", "${paths.baseline}", "${paths.gold}", "${paths.metrics}/report.html"),
+}
+"""What goes there, as dvc.yaml writes it; to TEST sounds of people who are tested on, and what was heard or written of them."""
+_HEADING = re.compile(r"^    (\w+):")
+_OUT = re.compile(r"^(?P<head>\s+- )(?P<out>[^:\s]+)(: *\{(?P<options>.*)\})? *$")
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,9 @@ class Access:
     anonymous: bool
 
 
-def use(shell: Shell, urls: Mapping[Role, str], access: Access, paths: PathParams) -> None:
-    """Tries every place, then writes DVC's remotes and which outs go where. Raises StorageError, and then nothing is changed."""
+def use(shell: Shell, urls: Mapping[Role, str], access: Access, raw: Path) -> None:
+    """Tries every place, then writes DVC's remotes and which outs go where. Raises StorageError; nothing is changed where a
+    place cannot be used."""
     if not (shell.folder / ".dvc").is_dir():
         raise StorageError(f"{shell.folder.resolve()} has no .dvc; run from the project's root, or: dvc init")
     if access.credentials is not None and not access.credentials.is_file():
@@ -43,11 +51,11 @@ def use(shell: Shell, urls: Mapping[Role, str], access: Access, paths: PathParam
         probe(url, _settings(url, access))
     for role, url in places.items():
         _write(shell, role, url, access)
-    moved = {out: role for role in urls if role != DEFAULT for out in _outs(role, paths)}
+    moved = {out: role for role in urls for out in _OUTS.get(role, ())}
     if moved:
         _send(shell, moved)
     if TEST in urls:
-        _send_recordings(shell, paths.raw)
+        _send_recordings(shell, raw)
 
 
 def _write(shell: Shell, role: Role, url: str, access: Access) -> None:
@@ -81,42 +89,31 @@ def _whole(folder: Path, url: str) -> str:
     return str(place if place.is_absolute() else (folder / place).resolve())
 
 
-def _outs(role: Role, paths: PathParams) -> Iterator[str]:
-    """The outs of dvc.yaml that go there, as they are written in it."""
-    if role == MODELS:
-        yield from ("${paths.finetuned}", "${paths.ct2}")
-    elif role == TEST:  # sounds of people who are tested on, and what was heard or written down of them
-        yield from ("${paths.prepared}", "${paths.baseline}", "${paths.gold}", "${paths.metrics}/report.html")
-
-
 def _send(shell: Shell, moved: Mapping[str, str]) -> None:
     """Names the remotes in dvc.yaml and leaves all else of it as it is. Raises StorageError where an out is not to be found."""
     file = shell.folder / "dvc.yaml"
-    before = file.read_text(encoding="utf-8")
-    lines, section, sent = before.splitlines(), "", set[str]()
+    lines, section, sent = file.read_text(encoding="utf-8").splitlines(), "", set[str]()
     for number, line in enumerate(lines):
-        heading = re.match(r"^    (\w+):", line)
+        heading, match = _HEADING.match(line), _OUT.match(line)
         section = heading[1] if heading else section
-        match = _OUT.match(line)
         if section == "outs" and match and match["out"] in moved:
-            options = [
-                part for part in (match["inner"] or "").split(",") if part.strip() and not part.strip().startswith("remote:")
-            ]
-            inner = ", ".join([*(part.strip() for part in options), f"remote: {moved[match['out']]}"])
-            lines[number] = f"{match['head']}{match['out']}: {{{inner}}}"
+            lines[number] = f"{match['head']}{match['out']}: {{{_with_remote(match['options'], moved[match['out']])}}}"
             sent.add(match["out"])
     if missing := sorted(moved.keys() - sent):
-        raise StorageError(
-            f"dvc.yaml has no out {', '.join(missing)} on a line of its own; write {{remote: NAME}} there yourself"
-        )
-    after = "\n".join(lines) + "\n"
-    assert list(yaml.safe_load(after)["stages"]) == list(yaml.safe_load(before)["stages"])
-    write_text(file, after)
+        raise StorageError(f"dvc.yaml has no out {', '.join(missing)} on a line of its own; write {{remote: NAME}} there")
+    yaml.safe_load("\n".join(lines))
+    write_text(file, "\n".join(lines) + "\n")
     shell.tell(f"# dvc.yaml: {', '.join(f'{out} goes to {role}' for out, role in moved.items())}")
 
 
+def _with_remote(options: str | None, remote: str) -> str:
+    """`cache: false` becomes `cache: false, remote: models`."""
+    kept = [part.strip() for part in (options or "").split(",") if part.strip()]
+    return ", ".join([*(part for part in kept if not part.startswith("remote:")), f"remote: {remote}"])
+
+
 def _send_recordings(shell: Shell, raw: Path) -> None:
-    """What `dvc add` tracks of the test people: the folder `test` of the raw one by itself, or, where that is not tracked so, all."""
+    """What `dvc add` tracks of the test people: the folder `test` of the raw one, or all where that is not tracked by itself."""
     apart, whole = shell.folder / raw / "test.dvc", shell.folder / f"{raw}.dvc"
     file = apart if apart.is_file() else whole
     if not file.is_file():

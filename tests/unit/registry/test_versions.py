@@ -189,3 +189,27 @@ def test_a_verdict_of_another_run_is_not_believed(anna: Place) -> None:
     commit(anna.folder, "lock")
     assert "is not the one that dvc.lock names" in anna.refused("model", "register")
     evaluate_into(anna.folder, 1)
+
+
+def test_prune_keeps_the_newest_and_what_a_stage_has_or_would_go_back_to(anna: Place) -> None:
+    for number in range(5):
+        anna.train(f"weights {number}")
+        anna.said("model", "register")
+        if number in (0, 2):
+            anna.said("model", "promote", "--yes")
+    git(anna.folder, "push", "--quiet", "origin", "main")
+    storage = anna.folder.parent / "storage"
+    before = {path.name for path in storage.rglob("*") if path.is_file()}
+    planned = anna.said("model", "prune", "--keep", "1")
+    assert "stt v1.1.0: would be removed\nstt v1.3.0: would be removed\n4 files" in planned
+    assert "kept: v1.0.0, v1.2.0, v1.4.0" in planned
+    assert {path.name for path in storage.rglob("*") if path.is_file()} == before
+    assert "4 files of 0.0 MB removed" in anna.said("model", "prune", "--keep", "1", "--remove")
+    assert len(before - {path.name for path in storage.rglob("*") if path.is_file()}) == 4
+    assert "v1.1.0" not in anna.said("model", "list")
+    assert "v1.1.0 pruned" in anna.said("model", "history")
+    assert "was pruned, its files are gone" in anna.refused("model", "promote", "v1.1.0", "--yes")
+    assert "0 files" in anna.said("model", "prune", "--keep", "1", "--remove")
+    assert "v1.0.0 is in prod again" in anna.said("model", "rollback")  # its files are all there
+    anna.train("weights 5")
+    assert "v1.5.0" in anna.said("model", "register")

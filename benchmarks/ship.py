@@ -1,0 +1,154 @@
+"""What it costs to ship a model and to take it back; each part prints figures, nothing is asserted.
+
+    python benchmarks/ship.py pull        a 100 MB model from an emulated bucket, beside gcsfs alone; and when nothing changed
+    python benchmarks/ship.py objects     into how many objects 10,000 clips go
+    python benchmarks/ship.py rollback    from the command to the old bytes, when the old version was there before
+    python benchmarks/ship.py all
+
+Run it on an idle machine. `pull` wants gcp-storage-emulator, which the extra `dev` has. Nothing leaves the machine.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+_PARTS, _PART = 4, 25_000_000
+_BARE = """
+import sys, time
+start_s = time.perf_counter()
+import gcsfs
+fs = gcsfs.GCSFileSystem(token="anon", endpoint_url=sys.argv[1])
+files = fs.find("bkt/store/files/md5")
+copying_s = time.perf_counter()
+fs.get(files, [f"{sys.argv[2]}/{n}" for n in range(len(files))])
+print(time.perf_counter() - start_s, time.perf_counter() - copying_s)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts: dict[str, Callable[[], None]] = {"pull": measure_pull, "objects": count_objects, "rollback": measure_rollback}
+    parser.add_argument("part", choices=[*parts, "all"])
+    part = parser.parse_args().part
+    for name, measure in parts.items():
+        if part in (name, "all"):
+            measure()
+
+
+def measure_pull() -> None:
+    """Seconds and rate of the whole command and of gcsfs alone, three times in turn; then a second pull."""
+    from cloud import emulating
+    from projects import commit, git
+    from registries import make_place
+
+    with tempfile.TemporaryDirectory() as scratch, emulating(Path(scratch) / "cloud") as cloud:
+        folder = Path(scratch)
+        place = make_place(folder / "anna")
+        place.run("attune", "storage", "use", "gs://bkt/store", *cloud.options)
+        _heavy_model(place.folder / "models" / "ct2")
+        place.dvc("add", "--quiet", "models/ct2")
+        commit(place.folder, "heavy")
+        git(place.folder, "push", "--quiet", "origin", "main")
+        place.run("attune", "model", "register")
+        place.run("attune", "model", "promote", "--yes")
+        megabytes = sum(path.stat().st_size for path in cloud.objects()) / 1e6
+        for number in range(3):
+            (folder / f"bare {number}").mkdir()
+            bare = _timed([sys.executable, "-c", _BARE, cloud.endpoint, str(folder / f"bare {number}")])
+            whole_s, copying_s = map(float, bare.said.split())
+            pulled = _timed(_pull(folder / f"model {number}", folder / "shared.git"))
+            print(
+                f"{megabytes:.0f} MB: gcsfs {bare.wall_s:.2f} s ({megabytes / bare.wall_s:.0f} MB/s; {whole_s:.2f} s without "
+                f"Python's start, {copying_s:.2f} s copying), pull {pulled.wall_s:.2f} s ({megabytes / pulled.wall_s:.0f} MB/s), "
+                f"{bare.wall_s / pulled.wall_s:.2f} x its rate"
+            )
+        for _ in range(3):
+            print(f"nothing changed: {_timed(_pull(folder / 'model 0', folder / 'shared.git')).wall_s:.2f} s")
+
+
+def count_objects() -> None:
+    """The prepared corpus of 10,000 clips of 7 s, as DVC pushes it; the sound in it is short, as only lengths decide."""
+    import numpy as np
+    from evaluations import utterance
+    from registries import dvc
+
+    from attune.dataset import encode_flac, write_corpus
+
+    class Sounds:
+        def __getitem__(self, utterance_id: str, /) -> bytes:
+            draw = np.random.default_rng(int(utterance_id[1:]))
+            return encode_flac(draw.uniform(-0.1, 0.1, 1600).astype(np.float32))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "project"
+        clips = [utterance(f"u{n:05}", "yes", speaker=f"speaker {n % 60}", duration_s=7.0) for n in range(10_000)]
+        (folder / "prepared").mkdir(parents=True)
+        write_corpus(folder / "prepared", clips, Sounds(), [])
+        dvc(folder, "init", "--quiet", "--no-scm")
+        dvc(folder, "remote", "add", "--quiet", "--default", "storage", str(Path(scratch) / "storage"))
+        dvc(folder, "add", "--quiet", "prepared")
+        start_s = time.perf_counter()
+        dvc(folder, "push")
+        pushed = [path for path in (Path(scratch) / "storage").rglob("*") if path.is_file()]
+        shards = len(list((folder / "prepared").glob("*.parquet")))
+        print(f"10,000 clips, {7 * 10_000 / 3600:.0f} hours: {shards} shards, {len(pushed)} objects pushed", end=" ")
+        print(f"in {time.perf_counter() - start_s:.1f} s")
+
+
+def measure_rollback() -> None:
+    """Rolling back, and a deployment that gets the old bytes from beside the new ones."""
+    from projects import commit
+    from registries import make_place
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        place = make_place(folder / "anna")
+        for number in range(2):
+            _heavy_model(place.folder / "models" / "ct2", seed=number)
+            place.dvc("add", "--quiet", "models/ct2")
+            commit(place.folder, f"heavy {number}")
+            place.run("attune", "model", "register")
+            place.run("attune", "model", "promote", "--yes")
+            _timed(_pull(folder / "model", folder / "shared.git"))
+        before = _timed([sys.executable, "-m", "attune.cli", "model", "rollback"], place.folder)
+        after = _timed(_pull(folder / "model", folder / "shared.git"))
+        assert "from the former folder" in after.said
+        print(f"100 MB: rollback {before.wall_s:.2f} s, pull {after.wall_s:.2f} s, together {before.wall_s + after.wall_s:.2f} s")
+
+
+class _Done:
+    def __init__(self, wall_s: float, said: str) -> None:
+        self.wall_s, self.said = wall_s, said
+
+
+def _timed(command: list[str], folder: Path | None = None) -> _Done:
+    from cloud import environment
+    from registries import GIT
+
+    around = {**environment(), **GIT, "PYTHONPATH": str(ROOT / "src")}
+    start_s = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=around, capture_output=True, text=True, check=False)
+    wall_s = time.perf_counter() - start_s
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    return _Done(wall_s, done.stdout)
+
+
+def _pull(folder: Path, repository: Path) -> list[str]:
+    return [sys.executable, "-m", "attune.cli", "model", "pull", "-o", str(folder), "--repo", str(repository)]
+
+
+def _heavy_model(folder: Path, seed: int = 0) -> None:
+    for number in range(_PARTS):
+        (folder / f"part-{number}.bin").write_bytes(os.urandom(_PART - seed))
+
+
+if __name__ == "__main__":
+    main()
