@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 BUCKET = "bkt"
 ENVIRONMENT = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false", "NO_GCE_CHECK": "true", "GOOGLE_APPLICATION_CREDENTIALS": ""}
@@ -49,6 +50,13 @@ class Emulator:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def overwrite(self, stored: Path, content: bytes) -> None:
+        """Uploads something else under the name of an object that it keeps."""
+        name = quote(stored.relative_to(self.folder / ".cloudstorage" / BUCKET).as_posix(), safe="")
+        address = f"{self.endpoint}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={name}"
+        headers = {"Content-Type": "application/octet-stream"}
+        urlopen(Request(address, content, headers, method="POST"), timeout=5).close()
 
     def _answers(self) -> bool:
         try:

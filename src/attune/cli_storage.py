@@ -1,10 +1,11 @@
-"""The command around storage: `attune storage use`. Commands of DVC that it runs go to stderr."""
+"""The commands around storage: `attune storage`. Commands of DVC that they run go to stderr."""
 
 from pathlib import Path
 
 import click
 
 from attune.commandline import PARAMS, one_line
+from attune.errors import StorageError
 from attune.params import load_params
 
 
@@ -41,3 +42,23 @@ def use(
     for role, place in wanted.items():
         click.echo(one_line(f"{role}: {place} can be written to and read from"))
     click.echo("next: dvc push, and for the others: git add --all && git commit -m 'storage' && git push")
+
+
+@storage.command()
+@click.option("--remove", is_flag=True, help="Removes what is damaged, so that it can be pushed again.")
+@PARAMS
+def check(remove: bool, params_file: Path) -> None:
+    """Whether every object in storage is what its name says; damaged ones are named. Exit code 2 where there are any."""
+    from attune.shell import Shell
+    from attune.storage.checking import check
+
+    found = check(Shell(params_file.parent, lambda line: click.echo(one_line(line), err=True)), remove)
+    for address in found.damaged:
+        click.echo(one_line(f"{address}: damaged{'; removed' if remove else ''}"))
+    for address in found.lists if remove else ():
+        click.echo(one_line(f"{address}: names what was damaged; removed"))
+    if found.damaged and not remove:
+        count = f"{len(found.damaged)} of {found.objects} objects"
+        raise StorageError(f"{count} are damaged; remove them with: attune storage check --remove")
+    after = "; push them again from a copy that is whole: dvc push" if found.damaged else ""
+    click.echo(f"{found.objects} objects, {len(found.damaged)} damaged{after}")

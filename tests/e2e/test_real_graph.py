@@ -183,6 +183,7 @@ def test_a_model_ships_and_is_taken_back(project: Project, tmp_path: Path) -> No
     project.run("git", "init", "--quiet", "--bare", shared)
     project.run("git", "remote", "add", "origin", shared)
     project.commit("first model")
+    project.run("git", "push", "--quiet", "origin", "HEAD")
     _register(project)
     project.run("attune", "model", "promote", "--stage", "prod", "--yes")
     first = _pulled(project, tmp_path / "deployed")

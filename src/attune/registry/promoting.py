@@ -43,7 +43,7 @@ def promote(shell: Shell, name: str, version: str | None, stage: str, approve: A
     move = Move(name, stage, wanted, known.stages().get(stage))
     if move.former == wanted.version:
         return move, False
-    require_stored(shell, name, wanted)
+    require_stored(shell, name, wanted.tag)
     if not approve(move):
         raise RegistryError(f"{wanted.version} was not approved; {stage} has {move.former or 'no version'} as before")
     _assign(shell, remote, known, move, f"Promotion of {name} {wanted.version} to {stage}")

@@ -98,10 +98,16 @@ def _pull(shell: Shell, source: Source, folder: Path, stamp: Stamp | None) -> Pu
 
 def _asked(shell: Shell, source: Source) -> str:
     """One network call: all tags of the artifact, with what is asked. Raises RegistryError where the repository is not there."""
-    answer = shell.answer("git", "ls-remote", source.repository, *tag_refs(source.name))
+    answer = shell.answer("git", "ls-remote", source.repository, "HEAD", *tag_refs(source.name))
     if answer.code:
         raise RegistryError(f"{source.repository} cannot be read as a git repository: {answer.said}; correct --repo")
-    parts = (source.repository, source.name, str(source.stage), str(source.version), answer.out)
+    tags = [line for line in answer.out.splitlines() if not line.endswith("\tHEAD")]
+    if len(tags) == len(answer.out.splitlines()):
+        raise RegistryError(
+            f"{source.repository} has no default branch, where DVC looks for the remote; push one: git push origin HEAD; where "
+            "its name is not the repository's: git symbolic-ref HEAD refs/heads/NAME there"
+        )
+    parts = (source.repository, source.name, str(source.stage), str(source.version), *tags)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -155,8 +161,8 @@ def _require_right(shell: Shell, source: Source, target: _Target, files: dict[st
     damaged = sorted(path for path, digest in right.items() if files.get(path) != digest)
     what = ", ".join(damaged) or "the list of its files"
     raise StorageError(
-        f"{source.name} {target.version} is damaged in storage: {what}; how to mend it from a copy that is whole stands in "
-        "docs/registry.md (A damaged object)"
+        f"{source.name} {target.version} is damaged in storage: {what}; in a clone of the project run attune storage check "
+        f"--remove, then from one that has it whole: git checkout '{source.name}@{target.version}' && dvc push"
     )
 
 

@@ -10,6 +10,7 @@ from attune.errors import DataError, RegistryError
 from attune.registry.facts import Facts, facts_at, tag_message
 from attune.registry.journal import Journal, read_journal, version_order
 from attune.registry.sharing import refresh, require_repository, share
+from attune.registry.storing import require_stored
 from attune.registry.tracked import Tracked, artifact_at, require_one_run
 from attune.shell import Shell
 
@@ -42,6 +43,7 @@ def register(shell: Shell, asked: Asked, metrics: PurePosixPath, today: date) ->
     version = _next(known, asked, _commit(shell))
     message = tag_message(asked.name, version, today.isoformat(), facts, _former(shell, known, metrics), asked.force)
     _push(shell, model)
+    require_stored(shell, asked.name, "HEAD")
     share(
         shell, asked.name, remote, lambda: shell.run("gto", "register", asked.name, "HEAD", "--version", version, "-m", message)
     )

@@ -1,12 +1,11 @@
 """The files of versions in storage: which there are, and which are missing. DVC is asked; it knows folders and their digests."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from attune.errors import RegistryError, StorageError
-from attune.registry.journal import Event
 from attune.registry.tracked import Tracked, artifact_at
 from attune.shell import Shell
 
@@ -14,17 +13,18 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 
-def require_stored(shell: Shell, name: str, version: Event) -> None:
-    """Raises StorageError where a file of the version is not in storage."""
-    model = artifact_at(shell, name, version.commit)
+def require_stored(shell: Shell, name: str, revision: str) -> None:
+    """Raises StorageError where a file of the artifact at that revision is not in storage."""
+    model = artifact_at(shell, name, revision)
     with opened(shell) as repo:
         storage = repo.cloud.get_remote_odb(model.remote)
         missing = missing_objects(repo, storage, model)
     if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise StorageError(
-            f"{name} {version.version} is not whole in storage {storage.fs.unstrip_protocol(storage.path)}: "
-            f"{', '.join(missing[:3])}{f' and {len(missing) - 3} more' if len(missing) > 3 else ''} missing; from a copy "
-            f"that has it: git checkout {version.tag} && dvc checkout {model.path} && dvc push {model.path}"
+            f"{model.path} of {revision} is not whole in storage {storage.fs.unstrip_protocol(storage.path)}: "
+            f"{', '.join(missing[:3])}{more} missing; from a copy that has it: git checkout '{revision}' && dvc checkout "
+            f"{model.path} && dvc push {model.path}"
         )
 
 
@@ -86,8 +86,3 @@ def opened(shell: Shell) -> "Iterator[Repo]":
         ) from error
     except DvcException as error:
         raise RegistryError(f"DVC says: {' '.join(str(error).split())}") from error
-
-
-def digests(parts: Iterable[Mapping[str, str]]) -> set[str]:
-    """All of several listings."""
-    return {digest for part in parts for digest in part}

@@ -123,6 +123,10 @@ def test_what_is_not_to_be_had_leaves_the_folder_as_it_was(own: Place, tmp_path:
     deployed.repository = tmp_path / "nothing.git"
     with pytest.raises(RegistryError, match="cannot be read as a git repository"):
         deployed.pull()
+    git(tmp_path, "init", "--quiet", "--bare", "empty.git")
+    deployed.repository = tmp_path / "empty.git"
+    with pytest.raises(RegistryError, match="has no default branch"):
+        deployed.pull()
     assert not deployed.folder.exists()
     deployed.repository = own.folder.parent / "shared.git"
     deployed.pull(version="v1.0.0")
