@@ -147,7 +147,9 @@ def _pull(folder: Path, repository: Path) -> list[str]:
 
 def _heavy_model(folder: Path, seed: int = 0) -> None:
     for number in range(_PARTS):
-        (folder / f"part-{number}.bin").write_bytes(os.urandom(_PART - seed))
+        (folder / f"part-{number}.bin").write_bytes(
+            os.urandom(_PART - seed - 1) + b"x"
+        )  # the emulator drops a line break at the end
 
 
 if __name__ == "__main__":

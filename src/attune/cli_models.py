@@ -189,6 +189,7 @@ def _ask(move: "Move") -> bool:
     try:
         return click.confirm(f"Promote {one_line(move.sentence)}?", err=True)
     except click.Abort as error:
+        click.echo(err=True)
         raise RegistryError(
             "nobody is here to approve; add --yes where somebody did, or set registry.approval to false in params.yaml"
         ) from error

@@ -107,6 +107,8 @@ def _asked(shell: Shell, source: Source) -> str:
             f"{source.repository} has no default branch, where DVC looks for the remote; push one: git push origin HEAD; where "
             "its name is not the repository's: git symbolic-ref HEAD refs/heads/NAME there"
         )
+    if not tags:
+        raise RegistryError(f"{source.repository} has no version of {source.name}; register one there: attune model register")
     parts = (source.repository, source.name, str(source.stage), str(source.version), *tags)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -119,8 +121,6 @@ def _resolved(shell: Shell, source: Source, asked: str) -> _Target:
         repository = str(shell.folder.resolve()) if source.repository == "." else _absolute(shell, source.repository)
         there.run("git", "fetch", "--quiet", "--depth", "1", repository, *(f"{ref}:{ref}" for ref in tag_refs(source.name)))
         known = read_journal(there, source.name)
-        if not known.registered():
-            raise RegistryError(f"{source.repository} has no version of {source.name}; register one there: attune model register")
         found = known.find(source.version) if source.version else known.holder(str(source.stage))
         return _Target(found.version, artifact_at(there, source.name, found.commit).digest, asked)
 
