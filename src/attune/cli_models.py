@@ -153,7 +153,8 @@ def history(name: str, params_file: Path) -> None:
 @_NAME
 def pull(version: str | None, stage: str | None, folder: Path, repo: str, config: Path | None, name: str) -> None:
     """Fetches VERSION, or what is in a stage, into a folder; a folder that is right is left alone. Needs no project around it."""
-    from attune.registry.pulling import Source, pull
+    from attune.registry.origins import Source
+    from attune.registry.pulling import pull
     from attune.shell import Shell
 
     if version and stage:

@@ -4,10 +4,11 @@ All that a deployment needs: git, DVC and GTO, and nothing of torch. The folder 
 (`.NAME.previous`), so that the way back needs no network.
 """
 
-import hashlib
 import shlex
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,28 +16,13 @@ from filelock import FileLock
 
 from attune.errors import RegistryError, StorageError
 from attune.files import whole_folder
-from attune.registry.journal import read_journal
-from attune.registry.sharing import refresh, tag_refs
+from attune.registry.origins import Source, Target, absolute, question, resolve
+from attune.registry.sharing import refresh
 from attune.registry.stamps import Stamp, folder_digest, look, read_stamp, states, write_stamp
-from attune.registry.tracked import artifact_at
 from attune.registry.verifying import verify_folder
 from attune.shell import Shell
 
 _READABLE, _ENTERABLE = 0o644, 0o755
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is wanted, and where from."""
-
-    repository: str
-    """A folder or address that git clones; `.` for the project that the command runs in."""
-    name: str
-    stage: str | None
-    version: str | None
-    """Instead of a stage."""
-    config: Path | None
-    """A file that DVC merges into the configuration of the repository, with credentials for instance."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +34,6 @@ class Pulled:
     """unchanged, fetched, or from the former folder."""
     repaired: tuple[str, ...]
     """Files that were not what they should have been."""
-
-
-@dataclass(frozen=True)
-class _Target:
-    """What the repository says the wanted version is."""
-
-    version: str
-    digest: str
-    asked: str
 
 
 def pull(shell: Shell, source: Source, folder: Path) -> Pulled:
@@ -73,17 +50,17 @@ def pull(shell: Shell, source: Source, folder: Path) -> Pulled:
 def _pull(shell: Shell, source: Source, folder: Path, stamp: Stamp | None) -> Pulled:
     if source.repository == ".":
         refresh(shell, source.name)
-    asked = _asked(shell, source)
-    if stamp is not None and stamp.asked == asked:
-        target = _Target(stamp.version, stamp.digest, asked)
-    else:
-        target = _resolved(shell, source, asked)
+    asked = question(shell, source)
     now, odd = look(folder, stamp) if stamp is not None else (None, [])
-    if now is not None and not odd and now.digest == target.digest:
+    if now is not None and now.asked == asked and not odd:
+        write_stamp(folder, now)
+        return Pulled(now.version, "unchanged", ())
+    target = resolve(shell, source)
+    if now is not None and now.digest == target.digest and not odd:
         write_stamp(folder, replace(now, version=target.version, asked=asked))
         return Pulled(target.version, "unchanged", ())
     keep = not odd
-    if _from_former(folder, target, keep):
+    if _from_former(folder, target, asked, keep):
         return Pulled(target.version, "from the former folder", tuple(odd))
     with whole_folder(folder) as draft:
         _fetch(shell, source, target, draft)
@@ -96,48 +73,19 @@ def _pull(shell: Shell, source: Source, folder: Path, stamp: Stamp | None) -> Pu
     return Pulled(target.version, "fetched", tuple(odd))
 
 
-def _asked(shell: Shell, source: Source) -> str:
-    """One network call: all tags of the artifact, with what is asked. Raises RegistryError where the repository is not there."""
-    answer = shell.answer("git", "ls-remote", source.repository, "HEAD", *tag_refs(source.name))
-    if answer.code:
-        raise RegistryError(f"{source.repository} cannot be read as a git repository: {answer.said}; correct --repo")
-    tags = [line for line in answer.out.splitlines() if not line.endswith("\tHEAD")]
-    if len(tags) == len(answer.out.splitlines()):
-        raise RegistryError(
-            f"{source.repository} has no default branch, where DVC looks for the remote; push one: git push origin HEAD; where "
-            "its name is not the repository's: git symbolic-ref HEAD refs/heads/NAME there"
-        )
-    if not tags:
-        raise RegistryError(f"{source.repository} has no version of {source.name}; register one there: attune model register")
-    parts = (source.repository, source.name, str(source.stage), str(source.version), *tags)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _resolved(shell: Shell, source: Source, asked: str) -> _Target:
-    """Gets the tags and their commits, no more of the history, and looks what they say."""
-    with tempfile.TemporaryDirectory(prefix="attune-tags-") as scratch:
-        there = shell.within_bare(Path(scratch))
-        there.run("git", "init", "--quiet", "--bare", ".")
-        repository = str(shell.folder.resolve()) if source.repository == "." else _absolute(shell, source.repository)
-        there.run("git", "fetch", "--quiet", "--depth", "1", repository, *(f"{ref}:{ref}" for ref in tag_refs(source.name)))
-        known = read_journal(there, source.name)
-        found = known.find(source.version) if source.version else known.holder(str(source.stage))
-        return _Target(found.version, artifact_at(there, source.name, found.commit).digest, asked)
-
-
-def _fetch(shell: Shell, source: Source, target: _Target, draft: Path) -> None:
+def _fetch(shell: Shell, source: Source, target: Target, draft: Path) -> None:
     """Lets DVC fill the draft, and makes what it wrote readable for whoever serves it."""
     draft.rmdir()
-    config = ("--config", str(source.config.resolve())) if source.config else ()
-    repository = _absolute(shell, source.repository)
-    command = ("dvc", "artifacts", "get", repository, source.name, "--rev", target.version, "-o", str(draft), *config)
-    answer = shell.answer(*command)
+    repository = absolute(shell, source.repository)
+    with _settings_file(target) as settings:
+        wanted = ("artifacts", "get", repository, source.name, "--rev", target.version, "-o", str(draft))
+        answer = shell.answer("dvc", *wanted, "--config", str(settings))
     if answer.code:
         raise StorageError(f"{source.name} {target.version} could not be fetched: {_reason(answer.err)}")
     if not draft.is_dir():
         draft.unlink()
         raise RegistryError(
-            f"{source.name} {target.version} is a file, not a folder; fetch it with: {shlex.join(command[:7])} FILE"
+            f"{source.name} {target.version} is a file, not a folder; fetch it with: dvc {shlex.join(wanted[:-1])} FILE"
         )
     for path in (draft, *draft.rglob("*")):
         path.chmod(_ENTERABLE if path.is_dir() else _READABLE)
@@ -151,13 +99,14 @@ def _reason(said: str) -> str:
     )
 
 
-def _require_right(shell: Shell, source: Source, target: _Target, files: dict[str, str]) -> None:
+def _require_right(shell: Shell, source: Source, target: Target, files: dict[str, str]) -> None:
     """Raises StorageError where what came is not what was registered, with the names of the files where they can be told."""
     if folder_digest(files) == target.digest:
         return
     from attune.registry.storing import listing_at
 
-    right = listing_at(_absolute(shell, source.repository), source.name, target.version, source.config)
+    with _settings_file(target) as settings:
+        right = listing_at(absolute(shell, source.repository), source.name, target.version, settings)
     damaged = sorted(path for path, digest in right.items() if files.get(path) != digest)
     what = ", ".join(damaged) or "the list of its files"
     raise StorageError(
@@ -166,7 +115,7 @@ def _require_right(shell: Shell, source: Source, target: _Target, files: dict[st
     )
 
 
-def _from_former(folder: Path, target: _Target, keep: bool) -> bool:
+def _from_former(folder: Path, target: Target, asked: str, keep: bool) -> bool:
     """Swaps the folder with the former one where that is what is wanted, and whole."""
     former = _former(folder)
     stamp = read_stamp(former)
@@ -178,7 +127,7 @@ def _from_former(folder: Path, target: _Target, keep: bool) -> bool:
     with whole_folder(folder) as draft:
         draft.rmdir()
         former.rename(draft)
-        write_stamp(draft, replace(now, version=target.version, asked=target.asked))
+        write_stamp(draft, replace(now, version=target.version, asked=asked))
         if folder.exists() and keep:
             _keep(folder)
     return True
@@ -194,7 +143,10 @@ def _former(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.previous")
 
 
-def _absolute(shell: Shell, repository: str) -> str:
-    """A folder's whole path, as DVC runs elsewhere; an address as it is."""
-    place = shell.folder / repository
-    return str(place.resolve()) if place.is_dir() else repository
+@contextmanager
+def _settings_file(target: Target) -> Iterator[Path]:
+    """DVC's settings of today as one file."""
+    with tempfile.TemporaryDirectory(prefix="attune-settings-") as scratch:
+        file = Path(scratch) / "config"
+        file.write_text(target.settings, encoding="utf-8")
+        yield file

@@ -54,14 +54,15 @@ def listing(repo: "Repo", storage: Any, model: Tracked) -> Mapping[str, str]:
     raise StorageError(f"the list of the files of {model.path} ({model.digest}) is neither in DVC's cache nor, whole, in storage")
 
 
-def listing_at(repository: str, name: str, version: str, config: Path | None) -> Mapping[str, str]:
+def listing_at(repository: str, name: str, version: str, config: Path) -> Mapping[str, str]:
     """MD5s by path, from the folder, of a version in another repository; empty where DVC cannot tell."""
     from dvc.api import DVCFileSystem, artifacts_show
+    from dvc.config import Config
     from dvc.exceptions import DvcException
 
     try:
         shown = artifacts_show(name, version=version, repo=repository)
-        files = DVCFileSystem(repository, rev=shown["rev"], config=str(config) if config else None)
+        files = DVCFileSystem(repository, rev=shown["rev"], config=Config.load_file(str(config)))
         found = files.find(shown["path"], detail=True)
     except (DvcException, OSError):
         return {}

@@ -15,7 +15,8 @@ from projects import commit, git
 from registries import Place, make_place
 
 from attune.errors import RegistryError, StorageError
-from attune.registry.pulling import Pulled, Source, pull
+from attune.registry.origins import Source
+from attune.registry.pulling import Pulled, pull
 from attune.registry.stamps import STAMP, folder_digest, states
 from attune.registry.verifying import SUMS, verify_folder
 from attune.shell import Shell
@@ -103,6 +104,16 @@ def test_a_rollback_brings_the_old_bytes(own: Place, tmp_path: Path) -> None:
     own.said("model", "rollback")
     assert deployed.pull() == Pulled("v1.0.0", "fetched", ())
     assert (deployed.folder / "model.bin").read_text() == "first" * 100
+
+
+def test_an_old_version_comes_from_where_storage_is_today(own: Place, tmp_path: Path) -> None:
+    deployed = Deployment(tmp_path / "model", own.folder.parent / "shared.git")
+    storage = own.folder.parent / "storage"  # another one than the commits of both versions name
+    assert str(storage) not in git(own.folder, "show", "stt@v1.0.0:.dvc/config")
+    gone = next(path for path in storage.rglob("*") if path.is_file() and path.read_bytes() == b"first" * 100)
+    gone.unlink()
+    with pytest.raises(StorageError, match=r"No storage files available: 'models/ct2/model\.bin'"):
+        deployed.pull(version="v1.0.0")
 
 
 def test_a_project_pulls_from_its_own_tags_and_cache(own: Place) -> None:
