@@ -7,6 +7,7 @@ set by programs, so a file that was written to is noticed even where its times w
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def look(folder: Path, stamp: Stamp) -> tuple[Stamp, list[str]]:
 
 def states(folder: Path) -> tuple[FileState, ...]:
     """Every file, read."""
-    return tuple(_state(folder, path, None) for path in _paths(folder))
+    with ThreadPoolExecutor() as pool:  # hashing large blocks does not hold other threads up
+        return tuple(pool.map(lambda path: _state(folder, path, None), _paths(folder)))
 
 
 def folder_digest(files: Mapping[str, str]) -> str:
