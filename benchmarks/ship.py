@@ -65,10 +65,8 @@ def measure_pull() -> None:
             again = [_timed(_pull(folder / "model 0", folder / "shared.git")).wall_s for _ in range(3)]
             print(f"nothing changed: {_listed(again)} s")
     (small, (bare_s, pull_s)), (large, (more_bare_s, more_pull_s)) = took.items()
-    rates = (large - small) / (more_bare_s - bare_s), (large - small) / (more_pull_s - pull_s)
-    print(
-        f"each further MB: gcsfs at {rates[0]:.0f} MB/s, pull at {rates[1]:.0f} MB/s; start-up of pull {pull_s - small / rates[1]:.1f} s"
-    )
+    bare_rate, rate = (large - small) / (more_bare_s - bare_s), (large - small) / (more_pull_s - pull_s)
+    print(f"each further MB: gcsfs {bare_rate:.0f} MB/s, pull {rate:.0f} MB/s; start-up of pull {pull_s - small / rate:.1f} s")
 
 
 def _bare(endpoint: str, folder: Path) -> float:
