@@ -1,9 +1,12 @@
-"""What shipping a model takes; each part prints figures, nothing is asserted.
+"""What it costs to ship a model and to take it back; each part prints figures, nothing is asserted.
 
     python benchmarks/ship.py export                                       export and parity of the tiny model (aim: 30 s)
     python benchmarks/ship.py export --model ctc --quantizations float32   of the tiny CTC model, with ONNX
+    python benchmarks/ship.py pull        a 100 MB model from an emulated bucket, beside gcsfs alone; and when nothing changed
+    python benchmarks/ship.py objects     into how many objects 10,000 clips go
+    python benchmarks/ship.py rollback    from the command to the old bytes, when the old version was there before
 
-Each part makes what it needs in a temporary folder. Run it on an idle machine.
+Run it on an idle machine. `pull` wants gcp-storage-emulator, which the extra `dev` has. Nothing leaves the machine.
 """
 
 import json
@@ -13,17 +16,29 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src"), str(ROOT / "tests")]
 
 import click
 import yaml
-from projects import evaluate_into
+from projects import commit, evaluate_into, git
 
 from attune.checkpoints import TRAINING_RECORD, TrainingRecord, load_checkpoint, write_training_record
-from attune.dataset import UTTERANCES
+from attune.dataset import UTTERANCES, encode_flac, write_corpus
 from attune.lineage import record_lineage
+
+if TYPE_CHECKING:
+    from registries import Place
+
+_PARTS, _PART = 4, 25_000_000
+_BARE = """
+import gcsfs, sys
+fs = gcsfs.GCSFileSystem(token="anon", endpoint_url=sys.argv[1])
+files = fs.find("bkt/store/files/md5")
+fs.get(files, [f"{sys.argv[2]}/{n}" for n in range(len(files))])
+"""
 
 
 @click.group(help=__doc__)
@@ -93,6 +108,123 @@ def _tell(metrics: dict[str, dict[str, dict[str, float]]], timing: dict[str, dic
         )
     if "refused" in metrics:
         print(f"  {metrics['reason']}")
+
+
+@main.command("pull")
+def measure_pull() -> None:
+    """Seconds of the whole command and of gcsfs alone for 100 and 500 MB, and what the difference says of the rate; then a second
+    pull. The emulator gives what it has at the speed of memory, so that start-up and digests weigh more than over a network."""
+    from cloud import emulating
+    from registries import make_place
+
+    took = dict[float, tuple[float, float]]()
+    for parts in (_PARTS, 5 * _PARTS):
+        with tempfile.TemporaryDirectory() as scratch, emulating(Path(scratch) / "cloud") as cloud:
+            folder = Path(scratch)
+            place = make_place(folder / "anna")
+            place.run("attune", "storage", "use", "gs://bkt/store", *cloud.options)
+            _ship(place, parts)
+            megabytes = sum(path.stat().st_size for path in cloud.objects()) / 1e6
+            bare = [_bare(cloud.endpoint, folder / f"bare {n}") for n in range(3)]
+            pulled = [_timed(_pull(folder / f"model {n}", folder / "shared.git")).wall_s for n in range(3)]
+            took[megabytes] = min(bare), min(pulled)
+            print(
+                f"{megabytes:.0f} MB: gcsfs {_listed(bare)} s, pull {_listed(pulled)} s; {min(bare) / min(pulled):.2f} x its rate"
+            )
+            again = [_timed(_pull(folder / "model 0", folder / "shared.git")).wall_s for _ in range(3)]
+            print(f"nothing changed: {_listed(again)} s")
+    (small, (bare_s, pull_s)), (large, (more_bare_s, more_pull_s)) = took.items()
+    bare_rate, rate = (large - small) / (more_bare_s - bare_s), (large - small) / (more_pull_s - pull_s)
+    print(f"each further MB: gcsfs {bare_rate:.0f} MB/s, pull {rate:.0f} MB/s; start-up of pull {pull_s - small / rate:.1f} s")
+
+
+def _bare(endpoint: str, folder: Path) -> float:
+    """Seconds that gcsfs takes, with the start of Python."""
+    folder.mkdir()
+    return _timed([sys.executable, "-c", _BARE, endpoint, str(folder)]).wall_s
+
+
+def _ship(place: "Place", parts: int) -> None:
+    """Another model of so many parts, in production."""
+    model = place.folder / "models" / "ct2"
+    for number in range(parts):
+        (model / f"part-{number}.bin").write_bytes(os.urandom(_PART - 1) + b"x")  # the emulator drops a line break at the end
+    place.dvc("add", "--quiet", "models/ct2")
+    commit(place.folder, "heavy")
+    git(place.folder, "push", "--quiet", "origin", "main")
+    place.run("attune", "model", "register")
+    place.run("attune", "model", "promote", "--yes")
+
+
+def _listed(seconds: list[float]) -> str:
+    return ", ".join(f"{s:.2f}" for s in seconds)
+
+
+@main.command("objects")
+def count_objects() -> None:
+    """The prepared corpus of 10,000 clips of 7 s, as DVC pushes it; the sound in it is short, as only lengths decide."""
+    import numpy as np
+    from evaluations import utterance
+    from registries import dvc
+
+    class Sounds:
+        def __getitem__(self, utterance_id: str, /) -> bytes:
+            draw = np.random.default_rng(int(utterance_id[1:]))
+            return encode_flac(draw.uniform(-0.1, 0.1, 1600).astype(np.float32))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "project"
+        clips = [utterance(f"u{n:05}", "yes", speaker=f"speaker {n % 60}", duration_s=7.0) for n in range(10_000)]
+        (folder / "prepared").mkdir(parents=True)
+        write_corpus(folder / "prepared", clips, Sounds(), [])
+        dvc(folder, "init", "--quiet", "--no-scm")
+        dvc(folder, "remote", "add", "--quiet", "--default", "storage", str(Path(scratch) / "storage"))
+        dvc(folder, "add", "--quiet", "prepared")
+        start_s = time.perf_counter()
+        dvc(folder, "push")
+        pushed = [path for path in (Path(scratch) / "storage").rglob("*") if path.is_file()]
+        shards = len(list((folder / "prepared").glob("*.parquet")))
+        print(f"10,000 clips, {7 * 10_000 / 3600:.0f} hours: {shards} shards, {len(pushed)} objects pushed", end=" ")
+        print(f"in {time.perf_counter() - start_s:.1f} s")
+
+
+@main.command("rollback")
+def measure_rollback() -> None:
+    """Rolling back, and a deployment that gets the old bytes from beside the new ones."""
+    from registries import make_place
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        place = make_place(folder / "anna")
+        for _ in range(2):
+            _ship(place, _PARTS)
+            _timed(_pull(folder / "model", folder / "shared.git"))
+        before = _timed([sys.executable, "-m", "attune.cli", "model", "rollback"], place.folder)
+        after = _timed(_pull(folder / "model", folder / "shared.git"))
+        assert "from the former folder" in after.said
+        print(f"100 MB: rollback {before.wall_s:.2f} s, pull {after.wall_s:.2f} s, together {before.wall_s + after.wall_s:.2f} s")
+
+
+class _Done:
+    def __init__(self, wall_s: float, said: str) -> None:
+        self.wall_s, self.said = wall_s, said
+
+
+def _timed(command: list[str], folder: Path | None = None) -> _Done:
+    from cloud import environment
+    from registries import GIT
+
+    around = {**environment(), **GIT, "PYTHONPATH": str(ROOT / "src")}
+    start_s = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=around, capture_output=True, text=True, check=False)
+    wall_s = time.perf_counter() - start_s
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    return _Done(wall_s, done.stdout)
+
+
+def _pull(folder: Path, repository: Path) -> list[str]:
+    return [sys.executable, "-m", "attune.cli", "model", "pull", "-o", str(folder), "--repo", str(repository)]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from attune.errors import DataError
 from attune.files import file_digest, write_text
 
 CHECKSUMS = "SHA256SUMS"
+STAMP = ".attune.json"
+"""What `attune model pull` knows of a folder that it made; no part of the model."""
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -77,7 +79,7 @@ def _files(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; name the one with the model")
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if path != CHECKSUMS)
+    return sorted(path for path in found if path not in (CHECKSUMS, STAMP))
 
 
 def _is_below(path: str) -> bool:

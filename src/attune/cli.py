@@ -11,6 +11,7 @@ import click
 from attune.cli_experiments import compare, sweep
 from attune.cli_gold import gold, llm
 from attune.cli_models import model
+from attune.cli_storage import storage
 from attune.commandline import PARAMS, AttuneGroup, one_line
 from attune.errors import DataError
 from attune.files import write_text
@@ -30,6 +31,7 @@ main.add_command(llm)
 main.add_command(compare)
 main.add_command(sweep)
 main.add_command(model)
+main.add_command(storage)
 
 
 @main.command()

@@ -32,6 +32,13 @@ class _PlainFaults(click.Command):
             if error.errno == errno.EPIPE:
                 raise  # click ends quietly when the reader of a pipe goes away
             message, code = describe_os_error(error, _paths(ctx)), 2
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.split(".")[0] in ("attune", "stages"):
+                raise
+            message = (
+                f"this needs {error.name}, which is not installed; from a clone: pip install -c constraints.txt -e '.[graph]'"
+            )
+            code = 2
         except KeyboardInterrupt:
             message, code = "interrupted; run it again to go on", 130
         except Exception as error:

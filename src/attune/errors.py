@@ -9,6 +9,8 @@ AttuneError              one line, exit code 2
 ├── ParityError          what was exported does not say what was evaluated
 ├── LeakageError         test data met training data
 ├── RegressionError      the tuned model fails a critical suite
+├── RegistryError        a version or a stage is not what a command needs
+├── StorageError         what DVC keeps elsewhere cannot be reached, or is not whole
 └── EnvironmentFault     disk, permission, device, missing package
 """
 
@@ -47,6 +49,14 @@ class LeakageError(AttuneError):
 
 class RegressionError(AttuneError):
     """The tuned model fails a critical suite, and params say that this stops the graph."""
+
+
+class RegistryError(AttuneError):
+    """A version, a stage or a tag is not what the command needs."""
+
+
+class StorageError(AttuneError):
+    """What DVC keeps elsewhere cannot be reached, or is not whole."""
 
 
 class EnvironmentFault(AttuneError):

@@ -46,11 +46,12 @@ def _clear_leftovers(target: Path) -> None:
     for state in _STATES:
         for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.{state}"):
             owner = leftover.name.split(".")[-2]
-            if owner.isdigit() and not _runs(int(owner)):
+            if owner.isdigit() and not process_runs(int(owner)):
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _runs(process: int) -> bool:
+def process_runs(process: int) -> bool:
+    """Whether there is a process with that number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -431,6 +431,20 @@ class ConvertParams(_Section):
         return given
 
 
+class RegistryParams(_Section):
+    stages: Annotated[tuple[str, ...], Field(min_length=1)]
+    approval: bool
+    keep: Positive
+
+    @field_validator("stages")
+    @classmethod
+    def _are_names_of_gto(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in given if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", name)]
+        if wrong:
+            raise ValueError(f"stages must be of lower-case letters, digits and '-', not {wrong}")
+        return given
+
+
 class Params(_Section):
     """All of `params.yaml`."""
 
@@ -443,6 +457,7 @@ class Params(_Section):
     train: TrainParams
     evaluate: EvaluateParams
     convert_ct2: ConvertParams
+    registry: RegistryParams
 
 
 def load_params(path: Path) -> Params:

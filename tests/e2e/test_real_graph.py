@@ -1,5 +1,6 @@
 """The real graph on a small demo corpus, in a copy of the project: it ends well, and a second run has nothing to do."""
 
+import copy
 import json
 import os
 import shutil
@@ -52,6 +53,12 @@ class Project:
         )
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def within(self, folder: Path) -> "Project":
+        """Commands of the same environment in another folder."""
+        other = copy.copy(self)
+        other.folder = folder
+        return other
 
     def metrics(self, stage: str) -> dict[str, object]:
         content: dict[str, object] = json.loads((self.folder / "metrics" / f"{stage}.json").read_text())
@@ -166,6 +173,63 @@ def test_the_graph_makes_gold_and_selects_with_every_corrector(project: Project,
     calls = project.metrics("llm_gold")["asking"]
     assert isinstance(calls, dict)
     assert (calls["calls"] > 0) == (corrector != "references")
+
+
+def test_a_model_ships_and_is_taken_back(project: Project, tmp_path: Path) -> None:
+    """As the README has it, with the storage that there is out of the box; the last test here, as it trains anew."""
+    who = {f"GIT_{role}_{what}": "test@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    project.environment |= {**who, "HOME": str(tmp_path / "home")}
+    shared = str(tmp_path / "shared.git")
+    project.run("git", "init", "--quiet", "--bare", shared)
+    project.run("git", "remote", "add", "origin", shared)
+    project.commit("first model")
+    project.run("git", "push", "--quiet", "origin", "HEAD")
+    _register(project)
+    project.run("attune", "model", "promote", "--stage", "prod", "--yes")
+    first = _pulled(project, tmp_path / "deployed")
+
+    params = project.folder / "params.yaml"
+    params.write_text(_with(params.read_text(), "train.seed", 8))
+    assert "Running stage 'train'" in project.run("dvc", "repro")
+    project.commit("another seed")
+    _register(project)
+    project.run("attune", "model", "promote", "--stage", "prod", "--yes")
+    second = _pulled(project, tmp_path / "deployed")
+    assert second.keys() == first.keys()
+    assert second != first
+
+    assert "v1.0.0 is in prod again" in project.run("attune", "model", "rollback", "--stage", "prod")
+    assert _pulled(project, tmp_path / "deployed") == first
+    recording = next(iter(sorted((project.folder / "data" / "raw" / "clean").rglob("*.wav"))))
+    assert "\t" in project.run("attune", "transcribe", "--model", str(tmp_path / "deployed"), str(recording))
+
+    project.run("dvc", "push")
+    project.run("git", "push", "--quiet", "origin", "HEAD")
+    project.run("git", "clone", "--quiet", shared, str(tmp_path / "clone"))
+    clone = project.within(tmp_path / "clone")
+    assert "Running stage" not in clone.run("dvc", "repro", "--pull", "--allow-missing")  # nothing changed, so nothing is needed
+    clone.run("dvc", "pull", "models/ct2")
+    weights = Path("models", "ct2", "config.json")
+    assert (clone.folder / weights).read_bytes() == (project.folder / weights).read_bytes()
+
+
+def _register(project: Project) -> None:
+    """So little training need not pass validation; then it is refused until there is a reason."""
+    if project.metrics("evaluate")["passed"]:
+        project.run("attune", "model", "register")
+        return
+    assert "did not pass validation" in project.run("attune", "model", "register", expect=2)
+    project.run("attune", "model", "register", "--force", "a walk through everything")
+
+
+def _pulled(project: Project, folder: Path) -> dict[str, bytes]:
+    """The files of production, fetched as a deployment does, without the stamp."""
+    shared = str(folder.parent / "shared.git")
+    elsewhere = project.within(folder.parent)
+    elsewhere.run("attune", "model", "pull", "--stage", "prod", "-o", str(folder), "--repo", shared)
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert len(files) > 3
+    return {name: content for name, content in files.items() if name != ".attune.json"}
 
 
 def _train_options() -> list[str]:

@@ -17,7 +17,8 @@ from closure import ROOT, closure, direct_imports
 STAGES = ["split_clean_noisy", "stt_baseline", "llm_gold", "select_errors", "train", "evaluate", "convert_ct2"]
 LAYERS: list[set[str]] = [
     {"errors", "records"},
-    {"params", "files", "progress", "dataset", "audio", "text", "workcache", "soundcache", "statecache", "lineage", "checksums"},
+    {"params", "files", "progress", "dataset", "audio", "text", "workcache", "soundcache", "statecache", "lineage",
+     "checksums", "shell"},
     {
         "splitting", "intake", "clips", "transcripts", "doubles", "winnowing", "voice_activity",
         "corrections", "layouts", "listings", "manifests", "tables", "saved_datasets", "raw_files", "label_studio",
@@ -26,8 +27,8 @@ LAYERS: list[set[str]] = [
     },
     {"devices", "checkpoint_files", "checkpoint_parts", "checkpoints", "ctc_heads"},
     {"recognizers", "correctors", "finetuning", "export"},
-    {"report", "operations", "demo"},
-    {"commandline", "cli", "cli_gold", "cli_experiments", "cli_models"},
+    {"report", "operations", "demo", "registry", "storage"},
+    {"commandline", "cli", "cli_gold", "cli_experiments", "cli_models", "cli_storage"},
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "ctranslate2", "accelerate", "bitsandbytes", "tokenizers", "safetensors"}
 HEAVY_ROOMS = {
@@ -93,7 +94,7 @@ def test_the_stages_form_one_line(graph: dict[str, Any]) -> None:
 
 def test_every_params_section_is_declared_and_used(graph: dict[str, Any]) -> None:
     sections = set(yaml.safe_load((ROOT / "params.yaml").read_text()))
-    assert sections == {*STAGES, "model", "paths"}
+    assert sections == {*STAGES, "model", "paths", "registry"}  # the last one is for commands, and no stage reads it
     for name in STAGES:
         script = ROOT / "stages" / f"{name}.py"
         sources = [script, *(f for f in closure(script) if f.parent.name == "operations")]
@@ -157,7 +158,7 @@ def test_heavy_libraries_stay_in_their_rooms() -> None:
 def test_click_stays_in_stages_and_cli() -> None:
     sources = list((ROOT / "src" / "attune").rglob("*.py"))
     users = {_room(s) for s in sources if re.search(r"^\s*(?:from|import) click", s.read_text(), re.M)}
-    assert users == {"cli", "cli_gold", "cli_experiments", "cli_models", "commandline"}
+    assert users == {"cli", "cli_gold", "cli_experiments", "cli_models", "cli_storage", "commandline"}
 
 
 def test_nothing_imports_stages() -> None:

@@ -59,6 +59,13 @@ def test_other_refusals_of_the_machine_are_one_line_too() -> None:
     assert (result.exit_code, result.stderr) == (2, "work: x: Too many open files\n")
 
 
+def test_a_package_that_a_slim_install_lacks_is_named_with_what_installs_it() -> None:
+    result = run(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    assert result.exit_code == 2
+    assert "torch, which is not installed; from a clone: pip install -c constraints.txt -e '.[graph]'" in result.stderr
+    assert isinstance(run(ModuleNotFoundError("ours", name="attune.missing")).exception, ModuleNotFoundError)
+
+
 def test_an_interrupt_ends_with_130() -> None:
     result = run(KeyboardInterrupt())
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
