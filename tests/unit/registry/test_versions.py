@@ -7,6 +7,9 @@ import pytest
 from projects import commit, evaluate_into, git
 from registries import Place, make_place
 
+from attune.registry.sharing import share
+from attune.shell import Shell
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -207,3 +210,23 @@ def test_prune_tells_then_removes_what_only_old_versions_need(anna: Place) -> No
     assert "was pruned, its files are gone" in anna.refused("model", "promote", "v1.1.0", "--yes")
     assert "0 files" in anna.said("model", "prune", "--keep", "1", "--remove")
     anna.said("model", "promote", "--yes")  # looks whether its files are all there
+
+
+def test_an_interrupt_takes_the_tag_back(anna: Place) -> None:
+    def make() -> None:
+        git(anna.folder, "tag", "--annotate", "--message", "interrupted", "stt@v1.0.0")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        share(Shell(anna.folder, lambda line: None), "stt", "origin", make)
+    assert not anna.tags()
+    assert not (anna.folder / ".git" / "attune-registry").exists()
+
+
+def test_a_tag_of_the_future_is_told_as_dvc_would_go_on_believing_it(anna: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    anna.said("model", "register")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2099-01-01T00:00:00+0000")
+    git(anna.folder, "tag", "--annotate", "--message", "Promotion", "stt#prod#1", "stt@v1.0.0^{commit}")
+    monkeypatch.delenv("GIT_COMMITTER_DATE")
+    assert "later than it is by the clock here" in anna.refused("model", "promote", "--stage", "staging", "--yes")
+    assert anna.tags() == ["stt#prod#1", "stt@v1.0.0"]
