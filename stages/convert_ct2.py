@@ -1,18 +1,15 @@
 """Node `convert_ct2`: the model to deploy, released only when it says what the tuned model says."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from attune.checkpoints import TRAINING_RECORD
-from attune.dataset import UTTERANCES, Sounds, read_utterances
+from attune.dataset import UTTERANCES
 from attune.files import whole_folder, write_json
 from attune.lineage import check_lineage
-from attune.operations.exported_card import write_exported_card
-from attune.operations.release import release
 from attune.params import load_params
-from attune.workcache import WorkCache
+from attune.tasks.registry import answering
 from stages._run import FILE, FOLDER, stage
 
 
@@ -29,12 +26,10 @@ def main(prepared: Path, finetuned: Path, evaluated: Path, ct2: Path, metrics: P
     params = load_params(params_file)
     check_lineage(evaluated, [prepared / UTTERANCES, finetuned / TRAINING_RECORD])
     with whole_folder(ct2) as folder:
-        released = release(finetuned, read_utterances(prepared), Sounds(prepared), params, WorkCache(), folder)
-        write_exported_card(finetuned, folder, released.sentence())
-    write_json(metrics, released.metrics())
-    report = released.exported_report
-    write_json(timing, {**asdict(report), "real_time_factor": report.real_time_factor})
-    click.echo(f"convert_ct2: {released.sentence()}")
+        released = answering(params.task, "convert_ct2").release(prepared, finetuned, folder, params)
+    write_json(metrics, released.figures)
+    write_json(timing, released.timing)
+    click.echo(f"convert_ct2: {released.sentence}")
 
 
 if __name__ == "__main__":
