@@ -171,10 +171,12 @@ def check_data(params_file: Path) -> None:
     """Tells what the graph would take of the raw folder and what not, and writes nothing. Exit code 2: the graph would stop."""
     from attune.operations.gathering import check
     from attune.soundcache import SoundCache
+    from attune.tasks.registry import answering
     from attune.workcache import WorkCache
 
     params = load_params(params_file)
-    lines, fault = check(params.paths.raw, params.split_clean_noisy, WorkCache(), SoundCache())
+    plan = answering(params.task, "split_clean_noisy").plan
+    lines, fault = check(params.paths.raw, params.split_clean_noisy, WorkCache(), SoundCache(), plan)
     for line in lines:
         click.echo(one_line(line))
     if fault is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from attune.params import Params, PathParams
+from attune.params import Params, PathParams, SplitParams
 from attune.records import Gold, Hypothesis
 
 Row = Mapping[str, Any]
@@ -51,6 +51,10 @@ class Believed:
 class Prepares(Protocol):
     def prepare(self, raw: Path, prepared: Path, params: Params) -> Any:
         """Writes the corpus of all that is usable below `raw` to the folder `prepared`; an `intake.IntakeReport`."""
+        ...
+
+    def plan(self, raw: Path, params: SplitParams, cache: Any, sounds: Any) -> Any:
+        """What the corpus would be, an `intake.IntakeReport`; nothing but the caches is written."""
         ...
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from attune import splitting
 from attune.files import whole_folder, write_csv
 from attune.intake import IntakeReport, check_apart, plan_corpus, write_planned
-from attune.params import Params
+from attune.params import Params, SplitParams
 from attune.records import Rejection, Split, Utterance
 from attune.soundcache import SoundCache
 from attune.tasks.speech_detection.parts.labels import LABEL, labels_of, require_both
@@ -22,23 +22,27 @@ _SIDES: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def prepare(raw: Path, prepared: Path, params: Params) -> IntakeReport:
-    """Writes the corpus, and metadata.csv, train_metadata.csv, validation_metadata.csv and test_metadata.csv beside it.
-
-    Raises DataError for labels that are none, and where one class is missing altogether or on a side.
-    """
+    """Writes the corpus, and metadata.csv, train_metadata.csv, validation_metadata.csv and test_metadata.csv beside it."""
     check_apart(raw, prepared)
-    wanted, sounds = params.split_clean_noisy, SoundCache()
-    report = plan_corpus(raw, wanted.model_copy(update={"balance": None}), WorkCache(), sounds)
-    utterances, unlabelled = labelled(report.utterances)
-    require_both((u.tags[LABEL] for u in utterances), str(raw))
-    kept, surplus = balanced(utterances, wanted.balance, wanted.salt)
-    _require_sides(kept)
-    report = replace(report, utterances=tuple(kept), rejected=(*report.rejected, *unlabelled, *surplus))
+    sounds = SoundCache()
+    report = plan(raw, params.split_clean_noisy, WorkCache(), sounds)
     with whole_folder(prepared) as draft:
         write_planned(draft, report, sounds)
-        for name, side in _lists(kept).items():
+        for name, side in _lists(report.utterances).items():
             write_csv(draft / name, _COLUMNS, _rows(side))
     return report
+
+
+def plan(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> IntakeReport:
+    """What the corpus would be. Raises DataError for labels that are none, and where one class is missing, altogether or on a
+    side.
+    """
+    report = plan_corpus(raw, params.model_copy(update={"balance": None}), cache, sounds)
+    utterances, unlabelled = labelled(report.utterances)
+    require_both((u.tags[LABEL] for u in utterances), str(raw))
+    kept, surplus = balanced(utterances, params.balance, params.salt)
+    _require_sides(kept)
+    return replace(report, utterances=tuple(kept), rejected=(*report.rejected, *unlabelled, *surplus))
 
 
 def labelled(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[Rejection]]:

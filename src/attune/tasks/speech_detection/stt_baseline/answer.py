@@ -14,7 +14,6 @@ from attune.records import Hypothesis, Utterance
 from attune.tasks.protocol import Heard
 from attune.tasks.speech_detection.parts.beside import Beside, beside, speaks
 from attune.tasks.speech_detection.parts.hearing import hear_labels, speech_probability
-from attune.tasks.speech_detection.parts.labels import is_speech
 from attune.tasks.speech_detection.parts.measures import Truth, equal_error_rate, table
 from attune.tasks.speech_detection.parts.slices import COLUMNS, rows, slices
 from attune.workcache import WorkCache
@@ -43,9 +42,8 @@ def hear(prepared: Path, params: Params) -> Heard:
 
 
 def _of_model(heard: Sequence[Hypothesis]) -> Beside:
-    """The model as one of the detectors; what it called each clip is its label."""
-    said = np.array([speech_probability(h) if is_speech(h.text) else min(speech_probability(h), 0.4999) for h in heard])
-    return Beside("model", said, 0.5)
+    """The model as one of the detectors."""
+    return Beside("model", np.array([speech_probability(h) for h in heard], dtype=np.float64), 0.5)
 
 
 def _scores(utterances: Sequence[Utterance], truth: Truth, each: Beside) -> list[dict[str, Any]]:
