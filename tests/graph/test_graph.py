@@ -94,6 +94,15 @@ def test_a_stage_depends_on_the_code_of_the_task_that_is_asked_and_on_no_other(
     assert own == [f"src/attune/tasks/{task}/{part}" for part in (name, "parts")]
 
 
+def test_every_stage_asks_the_task_and_nothing_else_asks_which_it_is() -> None:
+    for name in STAGES:
+        assert f'answering(params.task, "{name}")' in (ROOT / "stages" / f"{name}.py").read_text()
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
+    assert len(sources) > 100
+    asking = re.compile(r"\btask\s*(?:==|!=|in)\W+(?:transcription|speech_detection)\b")
+    assert not [s.name for s in sources if asking.search(s.read_text())]
+
+
 def test_the_stages_form_one_line(graph: dict[str, Any]) -> None:
     made_by = {_path(out): name for name, stage in graph["stages"].items() for out in [*stage["outs"], *stage["metrics"]]}
     edges = {

@@ -15,8 +15,6 @@ from attune.finetuning.tiny_detector import WINDOW_S, Batch, model, processor, s
 from attune.operations.crossing import mixed
 from attune.progress import track
 
-_PIECES = ("NON", "SPE", "ECH")
-"""The tokens of the labels, as in Qwen2's own vocabulary each has several."""
 _BATCH = 32
 _SPOKEN = 160
 _NOISE_S = 30.0
@@ -29,7 +27,7 @@ def make_detector(folder: Path, steps: int, seed: int) -> str:
     """Writes the checkpoint to `folder`, which it replaces, and returns what it is in a sentence. The same seed, the same bytes
     in a fresh process with one thread."""
     torch.set_num_threads(1)
-    made = processor([*_PIECES * 4, *(next(sentences("everyday", number)) for number in range(40))])
+    made = processor([next(sentences("everyday", number)) for number in range(40)])  # in which labels are spelt letter by letter
     learner = model(made, seed)
     kinds = _kinds(seed)
     share = school(learner, made, track(_batches(kinds, steps, seed), "schooling the audio tower", steps), len(kinds))

@@ -1,5 +1,6 @@
 """What gold, selection and measures make of labels."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from attune.dataset import UTTERANCES
 from attune.errors import DataError
 from attune.files import write_jsonl, write_text
 from attune.records import Gold, Hypothesis, Utterance
+from attune.tasks.speech_detection.evaluate.pictures import drawings
 from attune.tasks.speech_detection.evaluate.results import Look, found, quick_clips
 from attune.tasks.speech_detection.llm_gold.answer import believe
 from attune.tasks.speech_detection.parts.beside import Beside
@@ -153,6 +155,20 @@ def test_the_quick_look_takes_as_many_of_each_class() -> None:
     chosen = quick_clips(utterances, truth, 10)
     assert len(chosen) == 10
     assert sum(u.reference == "SPEECH" for u in chosen) == 5
+
+
+def test_a_psychometric_curve_has_snrs_below_zero_in_its_frame() -> None:
+    utterances = [clip(f"{n:02d}", "SPEECH" if n % 2 else "NONSPEECH", "test", snr_db=float(n % 4 * 10 - 10)) for n in range(40)]
+    truth = np.array([u.reference == "SPEECH" for u in utterances])
+    heard = [Beside(name, np.where(truth, 0.9, 0.2), 0.5) for name in ("base", "tuned")]
+    results = found(("b", "t"), True, utterances, truth, heard, Look(40, 40, None, False), detection_params("base").evaluate)
+    drawn = {each.name: each.svg for each in drawings(results, truth, heard)}
+    assert drawn.keys() == {"roc", "det", "psychometric-1s"}
+    places = [float(x) for x in re.findall(r'<circle class="base" cx="([-\d.]+)"', drawn["psychometric-1s"])]
+    assert len(places) == 4
+    assert min(places) >= 58
+    assert places == sorted(places)
+    assert ">-10<" in drawn["psychometric-1s"]
 
 
 def test_a_tuned_model_is_accepted_only_where_the_difference_cannot_be_chance_and_all_was_heard() -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 from attune.report.charts import Line, lines
 from attune.tasks.speech_detection.evaluate.results import Results
 from attune.tasks.speech_detection.parts.beside import Beside
-from attune.tasks.speech_detection.parts.measures import Truth, det, roc
+from attune.tasks.speech_detection.parts.measures import Truth, area_under_roc, det, roc
 
 _MOST_POINTS = 200
 _MOST_LENGTHS = 6
@@ -33,18 +33,11 @@ def _curves(truth: Truth, heard: Sequence[Beside]) -> Iterator[Drawing]:
     models = [(series, next(each for each in heard if each.name == series)) for series in _DRAWN]
     title = "ROC: share of speech found against share of other sounds called speech"
     drawn = [Line(s, s, _thinned([(f, h) for f, h, _ in roc(truth, each.said)])) for s, each in models]
-    about = "; ".join(f"{s}: area {results_area:.3f}" for s, results_area in _areas(truth, models))
+    about = "; ".join(f"{s}: area {area_under_roc(truth, each.said):.3f}" for s, each in models)
     yield Drawing("roc", title, lines(drawn, title, about, x_label="false alarms", y_label="hits", ideal=True))
     title = "DET: share of speech missed against share of other sounds called speech"
     drawn = [Line(s, s, _thinned(sorted(det(truth, each.said)))) for s, each in models]
     yield Drawing("det", title, lines(drawn, title, about, x_label="false alarms", y_label="misses", ideal=True))
-
-
-def _areas(truth: Truth, models: Sequence[tuple[Literal["base", "tuned"], Beside]]) -> Iterator[tuple[str, float]]:
-    from attune.tasks.speech_detection.parts.measures import area_under_roc
-
-    for series, each in models:
-        yield series, area_under_roc(truth, each.said)
 
 
 def _psychometric(results: Results) -> Iterator[Drawing]:
