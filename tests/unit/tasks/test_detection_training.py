@@ -9,11 +9,15 @@ import tiny_models
 from detection_parts import clip, detection_params, sound
 from safetensors import safe_open
 
-from attune.checkpoints import read_training_record
+from attune.checkpoints import TrainingRecord, read_training_record, write_training_record
 from attune.dataset import encode_flac, write_corpus
-from attune.errors import TrainingError
+from attune.errors import ParityError, TrainingError
 from attune.files import write_jsonl
-from attune.records import Selection
+from attune.recognizers.transcription import TranscriptionReport
+from attune.records import Hypothesis, Selection
+from attune.tasks.speech_detection.convert_ct2 import answer as convert
+from attune.tasks.speech_detection.convert_ct2.answer import release
+from attune.tasks.speech_detection.parts.deployed import open_deployed
 from attune.tasks.speech_detection.parts.hearing import hear_labels, open_detector
 from attune.tasks.speech_detection.parts.labels import LABELS
 from attune.tasks.speech_detection.parts.opening import open_model, setup_of
@@ -99,3 +103,38 @@ def test_all_weights_learn_with_method_full(project: Path) -> None:
 def test_parts_that_cannot_learn_alone_are_told(project: Path, train: dict[str, Any]) -> None:
     with pytest.raises(TrainingError, match=r"task speech_detection has part decoder .* and both"):
         _learn(**train)
+
+
+def test_a_base_that_nothing_was_learnt_for_is_released_as_it_is(project: Path) -> None:
+    write_training_record(Path("tuned"), TrainingRecord("base", None, "none", "qwen2_audio"))
+    Path("ct2").mkdir()
+    released = release(Path("prepared"), Path("tuned"), Path("ct2"), detection_params("base"))
+    assert released.figures["identical_share"] == 1.0
+    assert "CTranslate2 has no audio tower" in released.sentence
+    assert not (project / "ct2" / "adapters").exists()
+    found = open_deployed(project / "ct2", "cpu").detect([sound(1.0, 1)])[0]
+    assert found.label in LABELS
+    assert 0 <= found.confidence <= 1
+
+
+def test_a_merged_model_that_calls_clips_otherwise_is_not_released(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_training_record(Path("tuned"), TrainingRecord("base", None, "none", "qwen2_audio"))
+    Path("ct2").mkdir()
+
+    def heard(name: Any, utterances: Any, *_: Any) -> Any:
+        said = [str(u.reference) if str(name) == "tuned" else "SPEECH" for u in utterances]
+        told = [Hypothesis(u.id, text, 0.9, no_speech=0.1) for u, text in zip(utterances, said, strict=True)]
+        return told, TranscriptionReport(0, len(told), 1.0, 1.0)
+
+    monkeypatch.setattr(convert, "hear_labels", heard)
+    with pytest.raises(ParityError, match=r"50\.00% of 10 labels wrong, the tuned one 0\.00%"):
+        release(Path("prepared"), Path("tuned"), Path("ct2"), detection_params("base"))
+
+
+def test_confidence_is_calibrated_on_validation_where_enough_is_right_and_wrong() -> None:
+    utterances = [clip(f"u{n}", "SPEECH", "validation") for n in range(40)]
+    heard = [Hypothesis(u.id, "SPEECH" if n % 4 else "NONSPEECH", 0.99) for n, u in enumerate(utterances)]
+    learnt = convert._calibration(utterances, heard)
+    assert learnt.learnt_from == 40
+    assert learnt.of(0.99) == pytest.approx(0.75, abs=0.02)
+    assert convert._calibration(utterances[:3], heard[:3]).of(0.9) == pytest.approx(0.9)

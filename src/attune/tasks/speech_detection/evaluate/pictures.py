@@ -10,7 +10,6 @@ from attune.tasks.speech_detection.parts.beside import Beside
 from attune.tasks.speech_detection.parts.measures import Truth, area_under_roc, det, roc
 
 _MOST_POINTS = 200
-_MOST_LENGTHS = 6
 _DRAWN: tuple[Literal["base", "tuned"], ...] = ("base", "tuned")
 
 
@@ -41,8 +40,7 @@ def _curves(truth: Truth, heard: Sequence[Beside]) -> Iterator[Drawing]:
 
 
 def _psychometric(results: Results) -> Iterator[Drawing]:
-    lengths = sorted({point.duration_s for point in results.points})
-    for duration_s in lengths if len(lengths) <= _MOST_LENGTHS else ():
+    for duration_s in sorted({point.duration_s for point in results.points}):
         of_length = [point for point in results.points if point.duration_s == duration_s]
         if len({point.snr_db for point in of_length}) > 1:
             drawn = [Line(s, s, tuple((p.snr_db, p.accuracy) for p in of_length if p.who == s)) for s in _DRAWN]

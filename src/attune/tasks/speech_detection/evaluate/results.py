@@ -24,6 +24,8 @@ from attune.tasks.speech_detection.parts.slices import content_s, rows, slices
 
 VERSION = "speech_detection 1"
 _PLACES = 6
+_MOST_LENGTHS, _MOST_RATIOS = 6, 12
+"""Of a psychometric plot; where there are more, bands take their place."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Point:
 
     who: str
     duration_s: float
+    """Or the lower edge of a band of lengths; so is `snr_db`."""
     snr_db: float
     clips: int
     accuracy: float
@@ -136,7 +139,7 @@ def found(
         p_value=p_value,
         accepted=accepted,
         verdict=why,
-        points=tuple(_points(utterances, truth, heard, params.confidence)),
+        points=tuple(_points(utterances, truth, heard, params)),
         slices=tuple(parts),
     )
 
@@ -182,18 +185,32 @@ def _verdict(scores: Sequence[Score], p_value: float, look: Look, params: Evalua
     return True, f"The tuned model may take the base's place: {told}."
 
 
-def _points(utterances: Sequence[Utterance], truth: Truth, heard: Sequence[Beside], confidence: float) -> list[Point]:
-    """By content length and SNR, of clips whose SNR is known; measured ones to the next whole dB."""
+def _points(utterances: Sequence[Utterance], truth: Truth, heard: Sequence[Beside], params: EvaluateParams) -> list[Point]:
+    """By content length and SNR, of clips whose SNR is known."""
+    known = [(number, u, u.snr_db) for number, u in enumerate(utterances) if u.snr_db is not None]
+    lengths = steps([content_s(u) for _, u, _ in known], params.slices.duration_s, _MOST_LENGTHS)
+    ratios = steps([snr_db for _, _, snr_db in known], params.slices.snr_db, _MOST_RATIOS)
     places: dict[tuple[float, float], list[int]] = {}
-    for number, utterance in enumerate(utterances):
-        if utterance.snr_db is not None:
-            places.setdefault((round(content_s(utterance), 1), float(round(utterance.snr_db))), []).append(number)
+    for (number, _, _), length, ratio in zip(known, lengths, ratios, strict=True):
+        places.setdefault((length, ratio), []).append(number)
     points = []
     for each in heard:
         for (duration_s, snr_db), some in sorted(places.items()):
             chosen = np.array(some)
             counts = table(truth[chosen], each.called[chosen])
-            low, high = interval(counts, confidence) or (0.0, 1.0)
+            low, high = interval(counts, params.confidence) or (0.0, 1.0)
             share = round(counts.right / counts.clips, _PLACES)
             points.append(Point(each.name, duration_s, snr_db, counts.clips, share, round(low, _PLACES), round(high, _PLACES)))
     return points
+
+
+def steps(values: Sequence[float], edges: Sequence[float], most: int) -> list[float]:
+    """The values as they are where few differ, as in a crossed design; else each one's band, by its lower edge.
+
+    >>> steps([0.25, 0.5, 0.25], (1, 2), 2), steps([0.3, 0.9, 1.4, 7.0], (1, 2), 2)
+    ([0.25, 0.5, 0.25], [0.3, 0.3, 1, 2])
+    """
+    rounded = [round(value, 2) for value in values]
+    if len(set(rounded)) <= most:
+        return rounded
+    return [max((edge for edge in edges if edge <= value), default=min(rounded)) for value in values]
