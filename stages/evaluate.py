@@ -6,15 +6,12 @@ from pathlib import Path
 import click
 
 from attune.checkpoints import TRAINING_RECORD
-from attune.dataset import UTTERANCES, Sounds, read_utterances
-from attune.files import read_jsonl, whole_folder, write_json
+from attune.dataset import UTTERANCES
+from attune.files import whole_folder, write_json
 from attune.lineage import check_lineage, record_lineage
-from attune.operations.evaluating import assess, costs, require_suites
-from attune.operations.showing import read_training, write_plots, write_reports
 from attune.params import load_params
-from attune.records import Gold
-from attune.report.results import write_results
-from attune.report.tables import headline, write_folder
+from attune.tasks.protocol import Places
+from attune.tasks.registry import answering
 from stages._run import FILE, FOLDER, stage
 
 
@@ -42,19 +39,18 @@ def main(
     """Writes the scores with intervals and a verdict, both models' texts of every test utterance, and the reports for people."""
     params, start_s = load_params(params_file), time.monotonic()
     check_lineage(finetuned, [prepared / UTTERANCES, gold / "gold.jsonl"])
-    golds, sounds = {g.id: g for g in read_jsonl(gold / "gold.jsonl", Gold)}, Sounds(prepared)
-    training = read_training(loss_plot, wer_plot)
-    found, heard = assess(finetuned, read_utterances(prepared), golds, sounds, suites, glossary, out_of_domain, params)
+    places = Places(prepared, gold, finetuned, suites, glossary, out_of_domain, loss_plot, wer_plot)
+    judged = answering(params.task, "evaluate").judge(places, params)
     with whole_folder(evaluated) as folder:
         record_lineage(folder, finetuned, [finetuned / TRAINING_RECORD])
-        write_folder(folder, found)
-    write_plots(plots, found.results, found.utterances)
-    write_reports(reports, found.results, found.utterances, sounds, training, params)
-    write_results(results_file, found.results)
-    write_json(metrics_file, headline(found.results))
-    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **costs(heard)})
-    click.echo(f"evaluate: {found.results.verdict.sentence}")
-    require_suites(found.results, params.evaluate.suites, results_file)
+        judged.write_folder(folder)
+    judged.write_plots(plots)
+    judged.write_reports(reports)
+    judged.write_results(results_file)
+    write_json(metrics_file, judged.figures())
+    write_json(timing, {"minutes": (time.monotonic() - start_s) / 60, **judged.costs()})
+    click.echo(f"evaluate: {judged.sentence()}")
+    judged.require(results_file)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from attune.dataset import UTTERANCES, read_utterances
+from attune.dataset import UTTERANCES
 from attune.files import read_jsonl, whole_folder, write_csv, write_json, write_jsonl
 from attune.lineage import check_lineage, record_lineage
 from attune.params import load_params
 from attune.records import Gold, Hypothesis
-from attune.selection import metrics, plot_rows, select
+from attune.selection import metrics, plot_rows
+from attune.tasks.registry import answering
 from stages._run import FILE, FOLDER, stage
 
 
@@ -27,7 +28,7 @@ def main(prepared: Path, baseline: Path, gold: Path, selected: Path, plot: Path,
     hypotheses = baseline / "hypotheses.jsonl"
     check_lineage(gold, [prepared / UTTERANCES, hypotheses])
     golds, heard = read_jsonl(gold / "gold.jsonl", Gold), read_jsonl(hypotheses, Hypothesis)
-    report = select(read_utterances(prepared), golds, heard, params.select_errors)
+    report = answering(params.task, "select_errors").choose(prepared, golds, heard, params)
     with whole_folder(selected) as folder:
         record_lineage(folder, gold, [gold / "gold.jsonl"])
         write_jsonl(folder / "train.jsonl", [s for s in report.selections if s.split == "train"])

@@ -6,11 +6,10 @@ import click
 
 from attune.commandline import one_line
 from attune.files import write_csv, write_json
-from attune.intake import IntakeReport, prepare_corpus
+from attune.intake import IntakeReport
 from attune.params import load_params
 from attune.report.corpus import PARTS, distribution, metrics
-from attune.soundcache import SoundCache
-from attune.workcache import WorkCache
+from attune.tasks.registry import answering
 from stages._run import FILE, FOLDER, stage
 
 
@@ -23,7 +22,8 @@ from stages._run import FILE, FOLDER, stage
 @click.option("--params", "params_file", type=FILE, default=Path("params.yaml"))
 def main(raw: Path, prepared: Path, metrics_file: Path, durations_plot: Path, snr_plot: Path, params_file: Path) -> None:
     """Writes 16 kHz mono shards, utterances.jsonl and rejected.jsonl, the figures, and how durations and noise are spread."""
-    report = prepare_corpus(raw, prepared, load_params(params_file).split_clean_noisy, WorkCache(), SoundCache())
+    params = load_params(params_file)
+    report = answering(params.task, "split_clean_noisy").prepare(raw, prepared, params)
     write_json(metrics_file, metrics(report))
     write_csv(durations_plot, ("duration_s", *PARTS), distribution(report.utterances, "duration_s", 1))
     write_csv(snr_plot, ("snr_db", *PARTS), distribution(report.utterances, "snr_db", 5))

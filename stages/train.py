@@ -10,8 +10,8 @@ from attune.files import whole_folder, write_json
 from attune.finetuning.live import Watched, write_curves
 from attune.lineage import check_lineage, record_lineage
 from attune.operations.costs import remember
-from attune.operations.tuning import tune
 from attune.params import load_params
+from attune.tasks.registry import answering
 from attune.workcache import WorkCache
 from stages._run import FILE, FOLDER, stage
 
@@ -43,7 +43,8 @@ def main(
     params, start_s = load_params(params_file), time.monotonic()
     check_lineage(selected, [prepared / UTTERANCES])
     with whole_folder(finetuned) as folder:
-        tuning = tune(prepared, selected, params, folder, work, Watched(live, metrics, loss_plot, wer_plot))
+        watched = Watched(live, metrics, loss_plot, wer_plot)
+        tuning = answering(params.task, "train").learn(prepared, selected, params, folder, work, watched)
         record_lineage(folder, selected, [selected / "train.jsonl", selected / "validation.jsonl"])
     report = tuning.report
     write_curves(report.losses, report.validation_wers, report.forgetting_wers, loss_plot, wer_plot)

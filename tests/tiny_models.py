@@ -34,6 +34,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from attune.finetuning import tiny_detector
 from attune.finetuning.tiny import whisper_tokenizer
 
 WINDOW_S = 2
@@ -195,4 +196,11 @@ def _save(model: Any, processor: Any, folder: Path) -> Path:
     model.eval().save_pretrained(folder)
     processor.save_pretrained(folder)
     processor.feature_extractor.save_pretrained(folder)
+    return folder
+
+
+def make_qwen2_audio(folder: Path, seed: int = 0) -> Path:
+    """A model of the Qwen2-Audio class with a window of 2 s, of random weights."""
+    made = tiny_detector.processor(["NON", "SPE", "ECH", *_TEXTS] * 2)
+    tiny_detector.save(tiny_detector.model(made, seed), made, folder)
     return folder

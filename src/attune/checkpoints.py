@@ -95,7 +95,7 @@ def outline(name: str, revision: str | None, language: str | None = None) -> Out
     require_files(folder, model_class)
     from transformers import AutoConfig
 
-    with _usable(folder), quietly():
+    with usable(folder), quietly():
         return Outline(name, family, AutoConfig.from_pretrained(folder, local_files_only=True), files_digest(folder, language))
 
 
@@ -158,7 +158,7 @@ def _load_base(name: str, folder: Path, language: str | None) -> Checkpoint:
     import torch
     import transformers
 
-    with _usable(folder), quietly():
+    with usable(folder), quietly():
         processor = getattr(transformers, processor_class).from_pretrained(folder, local_files_only=True)
         model, loading = getattr(transformers, model_class).from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
@@ -192,7 +192,7 @@ def _speak(folder: Path, model: Any, tokenizer: Any, language: str) -> None:
             f"{folder} has no weights ({LANGUAGE_ADAPTER.format(language)}) or no letters for model.language {language!r}; it "
             f"speaks {tokenizer.target_lang!r} as it is, and there are weights here for: {', '.join(here) or 'no other'}"
         )
-    with _usable(folder), quietly():
+    with usable(folder), quietly():
         tokenizer.set_target_lang(language)
         model.load_adapter(language, use_safetensors=True, local_files_only=True)
 
@@ -202,7 +202,7 @@ def _merged(name: str, folder: Path, revision: str | None, language: str | None)
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 
-    with _usable(folder), quietly():
+    with usable(folder), quietly():
         base = _with_letters_of(folder, base)
         embedded: Literal["auto"] | bool = (
             False if base.family == "ctc" else "auto"
@@ -274,8 +274,8 @@ def _release() -> str:
 
 
 @contextmanager
-def _usable(folder: Path) -> Iterator[None]:
-    """What the loading libraries raise for damaged files, as one ModelError."""
+def usable(folder: Path) -> Iterator[None]:
+    """What the loading libraries raise for damaged files in `folder`, as one ModelError."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 

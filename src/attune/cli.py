@@ -1,13 +1,13 @@
 """The `attune` command: what people run beside `dvc repro`. Thin, like the stages; paths come from params.yaml."""
 
 import errno
-import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
+from attune.cli_detection import cross, detect, detector, sounds
 from attune.cli_experiments import compare, sweep
 from attune.cli_gold import gold, llm
 from attune.cli_models import model
@@ -32,21 +32,17 @@ main.add_command(compare)
 main.add_command(sweep)
 main.add_command(model)
 main.add_command(storage)
+main.add_command(detect)
 
 
 @main.command()
 @PARAMS
 def summary(params_file: Path) -> None:
     """Says what the last `dvc repro` brought, how sure that is, and what to do next."""
-    from attune.report.results import read_results
-    from attune.report.summary import facts_of, summary
-    from attune.report.tables import SCORES
+    from attune.tasks.registry import answering
 
-    paths = load_params(params_file).paths
-    files = (f"evaluation/{SCORES}", "train.json", "convert_ct2.json")
-    measured = [_read_metrics(paths.metrics / file) for file in files]
-    results = read_results(paths.metrics / "evaluation_results.json")
-    click.echo(summary(facts_of(*measured, model_folder=paths.ct2, raw_folder=paths.raw, results=results)), nl=False)
+    params = load_params(params_file)
+    click.echo(answering(params.task, "summary").summarize(params.paths), nl=False)
 
 
 @main.command()
@@ -152,6 +148,9 @@ def data() -> None:
     """Your recordings: bring more of them in, and see what would become of them."""
 
 
+data.add_command(cross)
+
+
 @data.command("add")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--link", is_flag=True, help="Hard links in place of copies where the disk allows them.")
@@ -175,10 +174,12 @@ def check_data(params_file: Path) -> None:
     """Tells what the graph would take of the raw folder and what not, and writes nothing. Exit code 2: the graph would stop."""
     from attune.operations.gathering import check
     from attune.soundcache import SoundCache
+    from attune.tasks.registry import answering
     from attune.workcache import WorkCache
 
     params = load_params(params_file)
-    lines, fault = check(params.paths.raw, params.split_clean_noisy, WorkCache(), SoundCache())
+    plan = answering(params.task, "split_clean_noisy").plan
+    lines, fault = check(params.paths.raw, params.split_clean_noisy, WorkCache(), SoundCache(), plan)
     for line in lines:
         click.echo(one_line(line))
     if fault is not None:
@@ -229,6 +230,10 @@ def demo() -> None:
     """The embedded default: a corpus to try Attune on, and the two tiny models that ship with it."""
 
 
+demo.add_command(sounds)
+demo.add_command(detector)
+
+
 @demo.command()
 @click.option("--if-empty", is_flag=True, help="Do nothing when the folder already holds something.")
 @click.option("--speakers", type=click.IntRange(2, 18), default=18, show_default=True)
@@ -262,14 +267,6 @@ def pretrain(kind: str, folder: Path | None, threads: int) -> None:
     work = Path(".attune") / "pretraining" / kind
     card = pretrain("whisper" if kind == "whisper" else "ctc", target, work, threads)
     click.echo(f"demo pretrain: {card}")
-
-
-def _read_metrics(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist yet; run: dvc repro") from error
-    return content
 
 
 if __name__ == "__main__":

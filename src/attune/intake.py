@@ -48,11 +48,16 @@ def prepare_corpus(raw: Path, prepared: Path, params: SplitParams, cache: WorkCa
     The same recordings and params give the same bytes. Raises DataError if there is nothing usable or there are fewer
     than two speakers, LeakageError if anything of the test side would be on another.
     """
-    _check_apart(raw, prepared)
+    check_apart(raw, prepared)
     report = plan_corpus(raw, params, cache, sounds)
     with whole_folder(prepared) as draft:
-        write_corpus(draft, report.utterances, _ById(report.utterances, sounds), report.rejected)
+        write_planned(draft, report, sounds)
     return report
+
+
+def write_planned(draft: Path, report: IntakeReport, sounds: SoundCache) -> None:
+    """Writes the corpus of a plan into the folder `draft`."""
+    write_corpus(draft, report.utterances, _ById(report.utterances, sounds), report.rejected)
 
 
 def plan_corpus(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> IntakeReport:
@@ -181,8 +186,8 @@ def _first(rejected: list[Rejection]) -> str:
     return f"{rejected[0].source} {rejected[0].detail}"
 
 
-def _check_apart(raw: Path, prepared: Path) -> None:
-    """Refuses to replace a folder that holds the user's recordings, or to write among them."""
+def check_apart(raw: Path, prepared: Path) -> None:
+    """Refuses to replace a folder that holds the user's recordings, or to write among them. Raises DataError."""
     inside, outside = raw.resolve(), prepared.resolve()
     if inside == outside or inside in outside.parents or outside in inside.parents:
         raise DataError(f"paths.prepared ({prepared}) and paths.raw ({raw}) must be folders apart from each other")

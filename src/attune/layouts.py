@@ -33,7 +33,7 @@ TEST_FOLDER = "test"
 """Who is recorded below a folder of this name is tested on."""
 _CONTAINERS = frozenset(
     {TEST_FOLDER, "train", "validation", "valid", "dev", "data", "clean", "noisy", "audio", "clips", "wav", "wavs"}
-)
+) | {"speech", "nonspeech"}
 _SOUND_FOLDERS = frozenset({"audio", "clips", "wav", "wavs", "sounds", "recordings"})
 _TEXT_FOLDERS = frozenset({"transcripts", "transcript", "transcriptions", "text", "texts", "txt"})
 _NO_TRANSCRIPTS = frozenset({"readme", "license", "licence", "notice", "changelog"})

@@ -18,6 +18,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Engine = Literal["auto", "transformers", "ctranslate2"]
 Task = Literal["transcribe", "translate"]
+TaskName = Literal["transcription", "speech_detection"]
 Quantization = Literal["float32", "float16", "bfloat16", "int8", "int8_float16", "int8_float32"]
 CorrectorName = Literal["references", "second_opinion", "transformers", "ollama", "openai"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -58,6 +59,16 @@ GREEDY = SafeguardParams(temperatures=(0.0,), max_compression_ratio=None, min_lo
 """No safeguards: two ways to run a model are compared without chance."""
 
 
+class DetectionModelParams(_Section):
+    question: Annotated[str, Field(min_length=1)]
+    max_audio_length_s: Annotated[float, Field(ge=0.1, le=30)]
+    quantized: Literal["auto", "4bit", "none"]
+
+
+NO_QUESTION = DetectionModelParams(question="-", max_audio_length_s=30.0, quantized="none")
+"""For models that transcribe, where none is asked."""
+
+
 class ModelParams(_Section):
     name: Annotated[str, Field(min_length=1)]
     revision: str | None
@@ -69,6 +80,7 @@ class ModelParams(_Section):
     engine: Engine
     precision: Precision
     batch_s: Annotated[float, Field(gt=0)] | None
+    detection: DetectionModelParams
 
 
 class ShareParams(_Section):
@@ -212,6 +224,10 @@ class OpenAIParams(_Section):
     max_tokens: Positive | None
 
 
+class DetectionGoldParams(_Section):
+    sure_from: Share
+
+
 class GoldParams(_Section):
     corrector: CorrectorName
     agree_with: CorrectorName | Literal["itself"] | None
@@ -227,6 +243,7 @@ class GoldParams(_Section):
     openai: OpenAIParams
     second_opinion: SecondOpinionParams
     guards: GuardParams
+    detection: DetectionGoldParams
 
     @model_validator(mode="after")
     def _asks_two(self) -> Self:
@@ -240,6 +257,10 @@ class GoldParams(_Section):
         return self
 
 
+class DetectionSelectionParams(_Section):
+    min_margin: Share
+
+
 class SelectionParams(_Section):
     min_error_rate: Annotated[float, Field(ge=0)]
     max_error_rate: Annotated[float, Field(gt=0)]
@@ -250,6 +271,7 @@ class SelectionParams(_Section):
     replay_share: Annotated[float, Field(ge=0, le=5)]
     validation: Literal["all", "likewise"]
     seed: int
+    detection: DetectionSelectionParams
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -389,6 +411,11 @@ class AdviceParams(_Section):
         return self
 
 
+class DetectionEvaluateParams(_Section):
+    quick_clips: Annotated[int, Field(ge=0, le=10_000)]
+    full_above: Share
+
+
 class EvaluateParams(_Section):
     bootstrap_samples: Annotated[int, Field(ge=100, le=1_000_000)]
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
@@ -401,6 +428,7 @@ class EvaluateParams(_Section):
     validation: ValidationParams
     suites: SuiteParams
     advice: AdviceParams
+    detection: DetectionEvaluateParams
 
 
 class ParityParams(_Section):
@@ -448,6 +476,7 @@ class RegistryParams(_Section):
 class Params(_Section):
     """All of `params.yaml`."""
 
+    task: TaskName
     paths: PathParams
     model: ModelParams
     split_clean_noisy: SplitParams

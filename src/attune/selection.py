@@ -73,7 +73,7 @@ def select(
         dropped=(*unusable, *left_out, *not_heard),
         confusions=tuple(confusions(candidate.score for candidate in trained)),
     )
-    _refuse_leakage(report.selections, utterances)
+    refuse_leakage(report.selections, utterances)
     return report
 
 
@@ -197,7 +197,7 @@ def _draw(utterance_id: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}:{utterance_id}".encode()).digest()
 
 
-def _refuse_leakage(selections: Sequence[Selection], utterances: Sequence[Utterance]) -> None:
+def refuse_leakage(selections: Sequence[Selection], utterances: Sequence[Utterance]) -> None:
     tested = [u for u in utterances if u.split == "test"]
     test_ids, test_speakers = {u.id for u in tested}, {u.speaker for u in tested}
     speaker_of = {u.id: u.speaker for u in utterances}

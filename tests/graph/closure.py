@@ -7,6 +7,11 @@ ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = {"attune": ROOT / "src" / "attune", "stages": ROOT / "stages"}
 
 
+def answer(stage: str, task: str) -> Path:
+    """The file in which `task` answers `stage`; the registry imports it by name, so that no import statement tells."""
+    return _PACKAGES["attune"] / "tasks" / task / stage / "answer.py"
+
+
 def closure(script: Path) -> set[Path]:
     """Every project file that running `script` may import, itself and package `__init__` files among them."""
     seen: set[Path] = set()

@@ -12,8 +12,10 @@ import yaml
 from attune.params import load_params
 
 sys.path.insert(0, str(Path(__file__).parent))
-from closure import ROOT, closure, direct_imports
+from closure import ROOT, answer, closure, direct_imports
 
+TASKS = ["transcription", "speech_detection"]
+SHIPPED_TASK = TASKS[0]
 STAGES = ["split_clean_noisy", "stt_baseline", "llm_gold", "select_errors", "train", "evaluate", "convert_ct2"]
 LAYERS: list[set[str]] = [
     {"errors", "records"},
@@ -28,7 +30,9 @@ LAYERS: list[set[str]] = [
     {"devices", "checkpoint_files", "checkpoint_parts", "checkpoints", "ctc_heads"},
     {"recognizers", "correctors", "finetuning", "export"},
     {"report", "operations", "demo", "registry", "storage"},
-    {"commandline", "cli", "cli_gold", "cli_experiments", "cli_models", "cli_storage"},
+    {"tasks"},
+    {"detection"},
+    {"commandline", "cli", "cli_gold", "cli_experiments", "cli_models", "cli_storage", "cli_detection"},
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "ctranslate2", "accelerate", "bitsandbytes", "tokenizers", "safetensors"}
 HEAVY_ROOMS = {
@@ -41,6 +45,7 @@ HEAVY_ROOMS = {
     "checkpoint_parts",
     "checkpoints",
     "ctc_heads",
+    "tasks",
 }
 
 
@@ -62,22 +67,41 @@ def test_each_stage_has_description_script_params_outs_and_metrics(graph: dict[s
     assert [next(iter(m)) for m in stage["metrics"]] == [f"${{paths.metrics}}/{name}.json"]
 
 
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", STAGES)
-def test_import_closure_of_each_stage_is_among_its_dependencies(graph: dict[str, Any], name: str) -> None:
-    needed = {str(path.relative_to(ROOT)) for path in closure(ROOT / "stages" / f"{name}.py")}
+def test_import_closure_of_each_stage_is_among_its_dependencies(graph: dict[str, Any], name: str, task: str) -> None:
+    needed = _needed(name, task)
     assert len(needed) > 5
-    deps = [str(dep) for dep in graph["stages"][name]["deps"]]
+    deps = _code(graph, name, task)
     uncovered = sorted(n for n in needed if not any(n == dep or n.startswith(f"{dep}/") for dep in deps))
     assert not uncovered, f"dvc.yaml: add to the deps of {name}: {uncovered}"
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_no_stage_depends_on_code_it_does_not_import(graph: dict[str, Any], name: str) -> None:
-    needed = {str(path.relative_to(ROOT)) for path in closure(ROOT / "stages" / f"{name}.py")}
-    code = [str(dep) for dep in graph["stages"][name]["deps"] if str(dep).startswith(("src/", "stages/"))]
+    needed = set().union(*(_needed(name, task) for task in TASKS))
+    code = _code(graph, name, SHIPPED_TASK)
     assert code
     unused = [dep for dep in code if not any(n == dep or n.startswith(f"{dep}/") for n in needed)]
     assert not unused, f"dvc.yaml: {name} reruns needlessly when these change: {unused}"
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_the_code_of_the_task_that_is_asked_and_on_no_other(
+    graph: dict[str, Any], name: str, task: str
+) -> None:
+    own = [dep for dep in _code(graph, name, task) if dep.startswith("src/attune/tasks/") and not dep.endswith(".py")]
+    assert own == [f"src/attune/tasks/{task}/{part}" for part in (name, "parts")]
+
+
+def test_every_stage_asks_the_task_and_nothing_else_asks_which_it_is() -> None:
+    for name in STAGES:
+        assert f'answering(params.task, "{name}")' in (ROOT / "stages" / f"{name}.py").read_text()
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
+    assert len(sources) > 100
+    asking = re.compile(r"\btask\s*(?:==|!=|in)\W+(?:transcription|speech_detection)\b")
+    assert not [s.name for s in sources if asking.search(s.read_text())]
 
 
 def test_the_stages_form_one_line(graph: dict[str, Any]) -> None:
@@ -94,10 +118,10 @@ def test_the_stages_form_one_line(graph: dict[str, Any]) -> None:
 
 def test_every_params_section_is_declared_and_used(graph: dict[str, Any]) -> None:
     sections = set(yaml.safe_load((ROOT / "params.yaml").read_text()))
-    assert sections == {*STAGES, "model", "paths", "registry"}  # the last one is for commands, and no stage reads it
+    assert sections == {*STAGES, "model", "paths", "task", "registry"}  # registry is for commands, and no stage reads it
     for name in STAGES:
-        script = ROOT / "stages" / f"{name}.py"
-        sources = [script, *(f for f in closure(script) if f.parent.name == "operations")]
+        script, made = ROOT / "stages" / f"{name}.py", answer(name, SHIPPED_TASK)
+        sources = [script, made, *(f for f in closure(script) | closure(made) if f.parent.name == "operations")]
         pattern = re.compile(r"\b_?(?:params|load_params\(\w+\))\.(\w+)")
         used = {section for f in sources for section in pattern.findall(f.read_text())} & sections
         declared = {key.partition(".")[0] for key in graph["stages"][name]["params"]}
@@ -158,13 +182,27 @@ def test_heavy_libraries_stay_in_their_rooms() -> None:
 def test_click_stays_in_stages_and_cli() -> None:
     sources = list((ROOT / "src" / "attune").rglob("*.py"))
     users = {_room(s) for s in sources if re.search(r"^\s*(?:from|import) click", s.read_text(), re.M)}
-    assert users == {"cli", "cli_gold", "cli_experiments", "cli_models", "cli_storage", "commandline"}
+    assert users == {"cli", "cli_gold", "cli_experiments", "cli_models", "cli_storage", "cli_detection", "commandline"}
 
 
 def test_nothing_imports_stages() -> None:
     sources = list((ROOT / "src" / "attune").rglob("*.py"))
     assert sources
     assert not [s for s in sources if re.search(r"^\s*(?:from|import) stages", s.read_text(), re.M)]
+
+
+def _needed(name: str, task: str) -> set[str]:
+    """The files that `name` runs for `task`, below the root."""
+    answered = answer(name, task)
+    packages = {folder / "__init__.py" for folder in (*answered.parents[:2], answered.parents[1] / "parts")}
+    found = closure(ROOT / "stages" / f"{name}.py") | closure(answered) | packages
+    return {str(path.relative_to(ROOT)) for path in found}
+
+
+def _code(graph: dict[str, Any], name: str, task: str) -> list[str]:
+    """The code that dvc.yaml makes `name` depend on where params.yaml asks for `task`."""
+    deps = [str(dep).replace("${task}", task) for dep in graph["stages"][name]["deps"]]
+    return [dep for dep in deps if dep.startswith(("src/", "stages/"))]
 
 
 def _path(entry: Any) -> str:

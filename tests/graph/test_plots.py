@@ -13,8 +13,8 @@ import yaml
 from pages import evaluation
 
 from attune.files import write_csv
-from attune.operations.measuring import COLUMNS
 from attune.operations.showing import write_plots
+from attune.tasks.protocol import COSTS
 
 ROOT = Path(__file__).parents[2]
 _EXPORTS = ("export_size", "export_speed", "export_memory")
@@ -30,7 +30,7 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert len(named) == len(_DRAWN)
     found = evaluation()
     write_plots(tmp_path / "metrics/plots/evaluation", found.results, found.utterances)
-    for folder, columns in (("plots", ("size_mb",)), ("timing", COLUMNS)):
+    for folder, columns in (("plots", ("size_mb",)), ("timing", COSTS)):
         rows = [{"export": kind, **dict.fromkeys(columns, size)} for kind, size in (("int8", 2.5), ("float32", 8.0))]
         write_csv(tmp_path / "metrics" / folder / "exports.csv", ("export", *columns), rows)
     subprocess.run(["git", "init", "--quiet"], check=True)

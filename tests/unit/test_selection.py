@@ -7,7 +7,7 @@ import json
 import pytest
 
 from attune.errors import LeakageError
-from attune.params import SelectionParams
+from attune.params import DetectionSelectionParams, SelectionParams
 from attune.records import Condition, Gold, GoldSource, Hypothesis, Selection, Split, Utterance
 from attune.scoring import Confusion, Example
 from attune.selection import SelectionReport, metrics, plot_rows, select
@@ -22,6 +22,7 @@ _PARAMS = SelectionParams(
     replay_share=0.5,
     validation="all",
     seed=42,
+    detection=DetectionSelectionParams(min_margin=0.5),
 )
 
 

@@ -1,6 +1,6 @@
 """What differs between families when they learn: features, labels, what an adapter attaches to, how a prediction is read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -78,6 +78,10 @@ class Family(Protocol):
     def recognize(self, model: Any, features: Sequence[NDArray[np.float32]]) -> list[str]:
         """What the model, as it is now, hears in these clips; padding does not change the answer."""
         ...
+
+
+FamilyMaker = Callable[[str, Any, Any, str | None], Family]
+"""Makes the rules from a checkpoint's family, model and processor, and the language that it is to speak."""
 
 
 def family_of(kind: str, model: Any, processor: Any, language: str | None) -> Family:

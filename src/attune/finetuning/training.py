@@ -22,7 +22,7 @@ from attune.devices import free_memory, is_memory
 from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning import processes
 from attune.finetuning.estimating import Estimate
-from attune.finetuning.families import Example, Family, SoundSource, family_of
+from attune.finetuning.families import Example, Family, FamilyMaker, SoundSource, family_of
 from attune.finetuning.forgetting import FORGETTING_WER, NOTHING, Forgetting, OutOfDomain, within_window
 from attune.finetuning.frozen import hear_once, with_frozen_front
 from attune.finetuning.full_disk import told_where_full
@@ -61,6 +61,7 @@ def finetune(
     live: Watched | None = None,
     halvings: int = 0,
     out_of_domain: OutOfDomain = NOTHING,
+    make_family: FamilyMaker = family_of,
 ) -> TrainingReport:
     """Trains `checkpoint` on `device` (cpu or cuda) and writes `folder/lora_adapters` (PEFT) or `folder/model`.
 
@@ -72,7 +73,7 @@ def finetune(
     forgotten than may be.
     """
     set_seed(params.seed)
-    family = family_of(checkpoint.family, checkpoint.model, checkpoint.processor, language)
+    family = make_family(checkpoint.family, checkpoint.model, checkpoint.processor, language)
     train, outside = fitted(train, family, checkpoint, params.vocabulary)
     learnable, dropped = _learnable(train, family)
     if not learnable:
@@ -211,7 +212,7 @@ def _choose_attention(model: Any, params: TrainParams, device: str, positions: i
 
     They keep every attention weight for the way back, twice in two bytes.
     """
-    config = model.config
+    config = model.config.get_text_config()
     weight_bytes = 4 * params.batch_size * config.num_hidden_layers * config.num_attention_heads * positions**2
     few = positions <= _FEW_POSITIONS and weight_bytes <= _MOST_WEIGHT_BYTES
     if device == "cpu" and precision_of(params, device) == "bfloat16" and few:

@@ -4,13 +4,13 @@ import filecmp
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from attune.clips import make_clips
 from attune.errors import DataError
-from attune.intake import plan_corpus
+from attune.intake import IntakeReport, plan_corpus
 from attune.layouts import take_inventory
 from attune.params import SplitParams
 from attune.progress import track
@@ -64,13 +64,19 @@ def add(folder: Path, raw: Path, *, link: bool) -> Added:
     return Added(tuple(new), tuple(known), tuple(refused))
 
 
-def check(raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache) -> tuple[list[str], DataError | None]:
+Plan = Callable[[Path, SplitParams, WorkCache, SoundCache], IntakeReport]
+"""What would become of a raw folder; a task may want more of it than sound."""
+
+
+def check(
+    raw: Path, params: SplitParams, cache: WorkCache, sounds: SoundCache, plan: Plan = plan_corpus
+) -> tuple[list[str], DataError | None]:
     """What `split_clean_noisy` would take of `raw` and what not, in lines for people; and what would stop it, if anything.
 
     Nothing is written but the work cache. Raises DataError where there are no recordings.
     """
     try:
-        report = plan_corpus(raw, params, cache, sounds)
+        report = plan(raw, params, cache, sounds)
     except DataError as fault:
         inventory = take_inventory(raw, sounds)
         clips, refused = make_clips(inventory.recordings, params, cache, sounds)

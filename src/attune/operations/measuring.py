@@ -23,8 +23,6 @@ from attune.records import Utterance
 
 _CLIPS = 32
 """At most so many are heard."""
-COLUMNS = ("real_time_factor", "memory_mb", "gpu_memory_mb")
-"""Those of a plot."""
 
 
 @dataclass(frozen=True)

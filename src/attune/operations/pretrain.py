@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from attune import scoring
 from attune.demo.pool import Distorter, Spoken, make_pool
 from attune.files import write_text
-from attune.params import GREEDY, ModelParams
+from attune.params import GREEDY, NO_QUESTION, ModelParams
 
 Kind = Literal["whisper", "ctc"]
 
@@ -79,6 +79,7 @@ def _held_out_wer(folder: Path) -> tuple[float, float]:
         engine="transformers",
         precision="float32",
         batch_s=80.0,
+        detection=NO_QUESTION,
     )
     recognizer = open_recognizer(str(folder), model)
     spoken = list(make_pool(_TEST_SIZE, _TEST_SEED, held_out=True))

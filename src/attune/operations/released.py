@@ -1,6 +1,5 @@
 """What convert_ct2 released, as metrics, rows of plots and sentences for people."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,8 +102,3 @@ class Release:
 def write_plot(path: Path, released: Release) -> None:
     """Size and WER of each export as rows."""
     write_csv(path, _COLUMNS, [{"export": v.name, **v.metrics()} for v in released.variants])
-
-
-def write_timing_plot(path: Path, costs: Mapping[str, Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """What hearing with each export took, as rows."""
-    write_csv(path, ["export", *columns], [{"export": name, **cost} for name, cost in costs.items()])

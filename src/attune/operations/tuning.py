@@ -2,16 +2,17 @@
 
 import logging
 import shutil
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attune.checkpoints import TrainingRecord, TuningMethod, load_checkpoint, write_training_record
+from attune.checkpoints import Checkpoint, TrainingRecord, TuningMethod, load_checkpoint, write_training_record
 from attune.dataset import Sounds, read_utterances
 from attune.devices import choose_device, reuse_freed_memory
 from attune.files import read_jsonl
 from attune.finetuning import processes
-from attune.finetuning.families import Example
+from attune.finetuning.families import Example, FamilyMaker, family_of
 from attune.finetuning.forgetting import OutOfDomain
 from attune.finetuning.launching import launch
 from attune.finetuning.live import Watched
@@ -54,7 +55,39 @@ class Tuning:
         return f"{self.method} on {done.trained_utterances} utterances in {done.steps} steps; {done.verdict()}."
 
 
-def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Path, live: Watched | None = None) -> Tuning:
+@dataclass(frozen=True)
+class Craft:
+    """How models of a kind are opened, taught and described; functions of modules, as other processes get them by name."""
+
+    open: Callable[[Params], Checkpoint]
+    family: FamilyMaker
+    out_of_domain: Callable[[Params, Collection[str]], OutOfDomain]
+    """What must not be forgotten, but for the utterances with these ids."""
+    describe: Callable[[Path, Facts], None]
+    """Writes a card into the tuned folder."""
+
+
+def _open(params: Params) -> Checkpoint:
+    return load_checkpoint(params.model.name, params.model.revision, params.model.language)
+
+
+def _out_of_domain(params: Params, known: Collection[str]) -> OutOfDomain:
+    found = read_out_of_domain(params.train.forgetting.set, params.train.validation_utterances, known)
+    return OutOfDomain(tuple(Example(u.id, u.reference or "", u.duration_s) for u in found.utterances), found.sounds)
+
+
+RECOGNISERS = Craft(_open, family_of, _out_of_domain, write_card)
+
+
+def tune(
+    prepared: Path,
+    selected: Path,
+    params: Params,
+    folder: Path,
+    work: Path,
+    live: Watched | None = None,
+    craft: Craft = RECOGNISERS,
+) -> Tuning:
     """Fine-tunes `params.model` on `selected/train.jsonl` into `folder`; unfinished checkpoints stand in `work`, figures to watch
     where `live` says while it trains.
 
@@ -64,15 +97,15 @@ def tune(prepared: Path, selected: Path, params: Params, folder: Path, work: Pat
     if not any(s.role == "error" for s in read_jsonl(selected / "train.jsonl", Selection)):
         if live is not None:
             shutil.rmtree(live.folder, ignore_errors=True)  # of an earlier training
-        return _tune(prepared, selected, params, folder, work, live, "cpu", 0)
+        return _tune(prepared, selected, params, folder, work, live, craft, "cpu", 0)
     device = choose_device(params.model.device)
     count = processes_for(params.train, device)
     settled = params.model_copy(update={"train": params.train.model_copy(update={"processes": count})})
-    arguments = (prepared, selected, settled, folder, work, live, device)
+    arguments = (prepared, selected, settled, folder, work, live, craft, device)
     return _tune(*arguments, 0) if count == 1 else _together(count, arguments, 0)
 
 
-def _together(count: int, arguments: tuple[Path, Path, Params, Path, Path, Watched | None, str], halvings: int) -> Tuning:
+def _together(count: int, arguments: tuple[Path, Path, Params, Path, Path, Watched | None, Craft, str], halvings: int) -> Tuning:
     """By so many processes; where memory runs out in one of them all begin again with half as many utterances at once."""
     try:
         return launch(count, arguments[-1], _tune, *arguments, halvings)
@@ -82,7 +115,15 @@ def _together(count: int, arguments: tuple[Path, Path, Params, Path, Path, Watch
 
 
 def _tune(
-    prepared: Path, selected: Path, params: Params, folder: Path, work: Path, live: Watched | None, device: str, halvings: int
+    prepared: Path,
+    selected: Path,
+    params: Params,
+    folder: Path,
+    work: Path,
+    live: Watched | None,
+    craft: Craft,
+    device: str,
+    halvings: int,
 ) -> Tuning:
     """In this process, or in each of those that `launch` started."""
     reuse_freed_memory()
@@ -90,20 +131,20 @@ def _tune(
     utterances = {u.id: u for u in read_utterances(prepared)}
     train, validation = (read_jsonl(selected / f"{side}.jsonl", Selection) for side in ("train", "validation"))
     errors = sum(s.role == "error" for s in train)
-    checkpoint = load_checkpoint(model.name, model.revision, model.language)
+    checkpoint = craft.open(params)
     method: TuningMethod = params.train.method if errors else "none"
     report = TrainingReport()
     if errors:
         examples, held_out = ([_example(s, utterances[s.id]) for s in side] for side in (train, validation))
-        found = read_out_of_domain(params.train.forgetting.set, params.train.validation_utterances, utterances.keys())
-        other = OutOfDomain(tuple(Example(u.id, u.reference or "", u.duration_s) for u in found.utterances), found.sounds)
+        other = craft.out_of_domain(params, utterances.keys())
         sounds = Sounds(prepared)
         report = finetune(
-            checkpoint, examples, held_out, sounds, params.train, model.language, folder, work, device, live, halvings, other
-        )
+            checkpoint, examples, held_out, sounds, params.train, model.language, folder, work, device, live, halvings, other,
+            craft.family,
+        )  # fmt: skip
         if processes.first():
             lengths = {u.id: u.duration_s for u in utterances.values()}
-            write_card(folder, Facts(checkpoint, model, params.train, [*train, *validation], lengths, report))
+            craft.describe(folder, Facts(checkpoint, model, params.train, [*train, *validation], lengths, report))
     if processes.first():
         record = TrainingRecord(model.name, model.revision, method, checkpoint.family, base_digest=checkpoint.digest)
         write_training_record(folder, record)

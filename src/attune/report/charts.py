@@ -108,7 +108,8 @@ def lines(
 ) -> str:
     """Lines with a mark at each point; `ideal` adds the diagonal from 0 to 1, and both axes are shares then."""
     points = [point for line in drawn for point in line.points]
-    across = _Axis(0.0, 1.0 if ideal else max((x for x, _ in points), default=1.0) or 1.0, 58, _WIDTH - _RIGHT)
+    leftmost = min((0.0, *(x for x, _ in points)))
+    across = _Axis(leftmost, 1.0 if ideal else max((x for x, _ in points), default=1.0) or 1.0, 58, _WIDTH - _RIGHT)
     up = _Axis(0.0, 1.0 if ideal else max((y for _, y in points), default=1.0) or 1.0, _HEIGHT - 46, _OVER)
     parts = [*_upright_grid(across, _HEIGHT - 10, percent=ideal, top=_OVER), *_level_grid(up, percent=percent)]
     if ideal:
@@ -174,7 +175,7 @@ class _Axis:
         rough = (self.high - self.low) / 5
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * n for n in (1, 2, 5, 10) if power * n >= rough * 0.999)
-        return [round(step * n, 10) for n in range(math.floor(self.high / step + 1e-9) + 1)]
+        return [round(step * n, 10) for n in range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from attune.export.conversion import convert
 from attune.finetuning.families import CtcFamily, Example, family_of
 from attune.finetuning.training import finetune
 from attune.finetuning.vocabulary import extend, fitted, mapped
-from attune.params import GREEDY, ModelParams
+from attune.params import GREEDY, NO_QUESTION, ModelParams
 from attune.recognizers.registry import open_recognizer, recognizer_of
 
 GREEK_AND_ACCENTS = [Example(str(n), text, 1.0) for n, text in enumerate(["né", "go", "λó", "stop"])]
@@ -39,7 +39,7 @@ def family(checkpoint: Checkpoint) -> CtcFamily:
 def model_params(name: str) -> ModelParams:
     return ModelParams(
         name=name, revision=None, language=None, task="transcribe", long_audio="pauses", safeguards=GREEDY, device="cpu",
-        engine="transformers", precision="float32", batch_s=10.0,
+        engine="transformers", precision="float32", batch_s=10.0, detection=NO_QUESTION,
     )  # fmt: skip
 
 

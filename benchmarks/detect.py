@@ -1,0 +1,129 @@
+"""Speech detection on a tiny model: what the graph takes, what it brings, and what scoring saves against generating.
+
+    python benchmarks/detect.py
+
+Makes the tiny model and the clips in a clone of the committed project, runs `dvc repro` there, and prints minutes, balanced
+accuracy at SNR of 10 dB and more and at 0 to 10 dB (base, tuned, Silero, energy), and clips a second by scoring both labels and
+by generating the answer token by token, in batches and one by one, with the same model in the same process. Nothing is asserted.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from attune.tasks.speech_detection.parts.measures import table
+
+_BATCH, _CLIPS, _ROUNDS = 16, 96, 3
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "clone"
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        made_s = _timed(lambda: _call(clone, "attune", "demo", "detector"))
+        _call(clone, "attune", "demo", "sounds", "data/sounds")
+        _call(clone, "attune", "data", "cross", "data/sounds/speech", "data/sounds/noise")
+        _call(clone, "attune", "preset", "tiny-detection")
+        graph_s = _timed(lambda: _call(clone, "dvc", "repro"))
+        again_s = _timed(lambda: _call(clone, "dvc", "repro"))
+        print(f"model made in {made_s:.0f} s; graph {graph_s / 60:.2f} minutes; a run with nothing to do {again_s:.1f} s")
+        for name in ("stt_baseline", "train", "evaluate", "convert_ct2"):
+            print(f"  {name}: {json.dumps(json.loads((clone / 'metrics' / f'{name}.json').read_text()))[:700]}")
+        _tell_accuracy(clone)
+        _tell_speed(clone)
+
+
+def _tell_accuracy(clone: Path) -> None:
+    rows = [json.loads(line) for line in (clone / "metrics" / "evaluation" / "clips.jsonl").read_text().splitlines()]
+    threshold = json.loads((clone / "metrics" / "evaluate.json").read_text())["energy"]["threshold"]
+    detectors: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "base": lambda row: row["base"] >= 0.5,
+        "tuned": lambda row: row["tuned"] >= 0.5,
+        "silero": lambda row: row["silero"] >= 0.5,
+        "energy": lambda row: row["energy_db"] >= threshold,
+    }
+    for low, high in ((10.0, 99.0), (0.0, 10.0)):
+        some = [row for row in rows if row["snr_db"] is not None and low <= row["snr_db"] < high]
+        truth = np.array([row["label"] == "SPEECH" for row in some], dtype=bool)
+        told = [
+            f"{name} {table(truth, np.array([calls(row) for row in some])).balanced_accuracy:.2%}"
+            for name, calls in detectors.items()
+        ]
+        print(f"SNR {low:g} dB to below {high:g} dB, {len(some)} clips, balanced accuracy: {', '.join(told)}")
+
+
+def _tell_speed(clone: Path) -> None:
+    import torch
+
+    from attune.audio import read_audio
+    from attune.params import load_params
+    from attune.tasks.speech_detection.parts.opening import open_model, prompting_of, setup_of
+    from attune.tasks.speech_detection.parts.scoring import of_features
+
+    params = load_params(clone / "params.yaml").model
+    checkpoint = open_model(str(clone / "models" / "ct2"), params, setup_of(params))
+    model, prompting = checkpoint.model, prompting_of(checkpoint, params)
+    files = sorted((clone / "data" / "raw").rglob("*.wav"))[
+        :: max(1, len(list((clone / "data" / "raw").rglob("*.wav"))) // _CLIPS)
+    ]
+    rows = [prompting.features(read_audio(file)) for file in files[:_CLIPS]]
+    longest = max(map(len, prompting.labels))
+
+    def score(size: int) -> None:
+        for start in range(0, len(rows), size):
+            of_features(model, prompting, rows[start : start + size])
+
+    def generate(size: int) -> None:
+        with torch.no_grad():
+            for start in range(0, len(rows), size):
+                batch = prompting.batch(rows[start : start + size])
+                model.generate(**batch, max_new_tokens=longest, min_new_tokens=longest, do_sample=False)
+
+    ways: Sequence[tuple[str, Callable[[], None]]] = (
+        (f"scoring, batches of {_BATCH}", lambda: score(_BATCH)),
+        (f"generating, batches of {_BATCH}", lambda: generate(_BATCH)),
+        ("scoring one by one", lambda: score(1)),
+        ("generating one by one", lambda: generate(1)),
+    )
+    for _, way in ways:
+        way()  # warm
+    best = {name: min(_timed(way) for _ in range(_ROUNDS)) for name, way in ways}
+    print(
+        f"labels of {' and '.join(str(len(label)) for label in prompting.labels)} tokens, end of turn included; {len(rows)} clips"
+    )
+    for name, seconds in best.items():
+        print(f"  {name:28} {len(rows) / seconds:8.1f} clips/s")
+
+
+def _timed(work: Callable[[], None]) -> float:
+    begin_s = time.perf_counter()
+    work()
+    return time.perf_counter() - begin_s
+
+
+def _call(clone: Path, *command: str) -> None:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(clone / "src"),
+        "ATTUNE_CACHE": str(clone.parent / "cache"),
+        "DVC_NO_ANALYTICS": "1",
+    }
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+
+
+if __name__ == "__main__":
+    main()

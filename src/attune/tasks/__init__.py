@@ -1,0 +1,1 @@
+"""What the graph is for: one folder a task, one folder a stage in it. The stages ask, the tasks answer; see `protocol`."""

@@ -1,0 +1,1 @@
+"""What speech detection answers where `convert_ct2` asks."""

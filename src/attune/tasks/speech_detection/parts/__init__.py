@@ -1,0 +1,1 @@
+"""What the stages of speech detection have in common."""

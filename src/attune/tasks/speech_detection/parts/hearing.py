@@ -1,0 +1,63 @@
+"""Audio language models as recognisers that say one of two labels: a corpus is heard with cache, batches and bars like any."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attune.checkpoints import Checkpoint
+from attune.dataset import Samples
+from attune.params import ModelParams, Params
+from attune.recognizers.protocol import Transcript
+from attune.recognizers.transcription import SoundSource, TranscriptionReport, transcribe_corpus
+from attune.records import Alternative, Hypothesis, Utterance
+from attune.tasks.speech_detection.parts.labels import LABELS, SPEECH
+from attune.tasks.speech_detection.parts.opening import FAMILY, Setup, open_model, prompting_of, setup_of
+from attune.tasks.speech_detection.parts.scoring import label_of, log_probs, probabilities
+from attune.workcache import WorkCache, digest_of
+
+_METHOD = "speech detection 1"
+_WINDOWS_AT_ONCE = {"cpu": 8, "cuda": 16}
+_DIGITS = 4
+"""What else is in a batch moves the sixth; outputs must not differ after a kill."""
+_LEAST_DOUBT = 10**-_DIGITS
+
+
+class Detector:
+    """See `recognizers.protocol.Recognizer`. A text is a label, both are its alternatives, confidence is between the two."""
+
+    family, workers = FAMILY, 1
+
+    def __init__(self, checkpoint: Checkpoint, params: ModelParams, setup: Setup) -> None:
+        self.name, self._model, self._prompting = checkpoint.name, checkpoint.model, prompting_of(checkpoint, params)
+        self.window_s: float | None = self._prompting.window_s
+        self.digest = digest_of(_METHOD, checkpoint.digest, params.detection.question, self._prompting.window_s, str(setup))
+        self.batch_s = params.batch_s or _WINDOWS_AT_ONCE[setup.device] * self._prompting.window_s
+
+    def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:  # noqa: ARG002
+        """The likelier label of each clip."""
+        found = log_probs(self._model, self._prompting, clips)
+        transcripts = []
+        for speech, said in zip(probabilities(found).tolist(), found.round(_DIGITS).tolist(), strict=True):
+            ranked = sorted(map(Alternative, LABELS, said), key=lambda a: -a.score)
+            sure = round(max(speech, 1 - speech), _DIGITS)
+            transcripts.append(Transcript(label_of(speech), sure, (), tuple(ranked), round(1 - speech, _DIGITS)))
+        return transcripts
+
+
+def open_detector(name: str | Path, params: ModelParams) -> Detector:
+    """The model called `name`, on the device of `params`. Raises ModelError or EnvironmentFault."""
+    setup = setup_of(params)
+    return Detector(open_model(str(name), params, setup), params, setup)
+
+
+def hear_labels(
+    name: str | Path, utterances: Sequence[Utterance], sounds: SoundSource, params: Params, cache: WorkCache
+) -> tuple[list[Hypothesis], TranscriptionReport]:
+    """What the model `name` calls each clip, in their order; what the cache holds is not heard again."""
+    detector = open_detector(name, params.model)
+    return transcribe_corpus(detector, utterances, sounds, cache, detector.batch_s, len(LABELS))
+
+
+def speech_probability(heard: Hypothesis) -> float:
+    """P(SPEECH) of a hypothesis that a detector made, on the side of 0.5 that its label says."""
+    speech = 1.0 - (heard.no_speech if heard.no_speech is not None else 1.0)
+    return speech if heard.text == SPEECH else min(speech, 0.5 - _LEAST_DOUBT)

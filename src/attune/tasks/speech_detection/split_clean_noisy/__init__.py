@@ -1,0 +1,1 @@
+"""What speech detection answers where `split_clean_noisy` asks."""

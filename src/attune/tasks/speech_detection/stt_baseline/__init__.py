@@ -1,0 +1,1 @@
+"""What speech detection answers where `stt_baseline` asks."""

@@ -1,0 +1,1 @@
+"""Words out of speech: what is said in a recording."""

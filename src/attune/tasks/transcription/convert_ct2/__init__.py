@@ -1,0 +1,1 @@
+"""What transcription answers where `convert_ct2` asks."""

@@ -1,0 +1,1 @@
+"""What transcription answers where `split_clean_noisy` asks."""

@@ -1,0 +1,27 @@
+"""What the last run brought, in words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from attune.errors import DataError
+from attune.params import PathParams
+from attune.report.results import read_results
+from attune.report.summary import facts_of, summary
+from attune.report.tables import SCORES
+
+
+def summarize(paths: PathParams) -> str:
+    """See `report.summary`. Raises DataError where nothing was evaluated yet."""
+    files = (f"evaluation/{SCORES}", "train.json", "convert_ct2.json")
+    measured = [_read_metrics(paths.metrics / file) for file in files]
+    results = read_results(paths.metrics / "evaluation_results.json")
+    return summary(facts_of(*measured, model_folder=paths.ct2, raw_folder=paths.raw, results=results))
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist yet; run: dvc repro") from error
+    return content

@@ -1,0 +1,136 @@
+"""Labels are scored whole, in one pass for both, whatever else is in the batch; a release that computes otherwise is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_models
+import torch
+from detection_parts import detection_params, sound
+
+from attune.errors import ModelError
+from attune.tasks.speech_detection.parts import self_test
+from attune.tasks.speech_detection.parts.hearing import open_detector
+from attune.tasks.speech_detection.parts.labels import LABELS
+from attune.tasks.speech_detection.parts.opening import Setup, open_model, prompting_of
+from attune.tasks.speech_detection.parts.prompting import Prompting
+from attune.tasks.speech_detection.parts.scoring import log_probs, of_batch
+
+_CPU = Setup("cpu", torch.float32, False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.make_qwen2_audio(tmp_path_factory.mktemp("model") / "base")
+
+
+@pytest.fixture(scope="module")
+def opened(folder: Path) -> tuple[Any, Prompting]:
+    params = detection_params(folder).model
+    checkpoint = open_model(str(folder), params, _CPU)
+    return checkpoint.model, prompting_of(checkpoint, params)
+
+
+def _read_as_one(model: Any, prompting: Prompting, samples: Any, label: tuple[int, ...]) -> float:
+    """Log-probability of a label by a plain forward pass over prompt and label."""
+    batch = prompting.batch([prompting.features(samples)], [label])
+    batch.pop("labels")
+    with torch.no_grad():
+        logits = model(**batch).logits[0]
+    said = torch.log_softmax(logits.double(), dim=-1)
+    return float(sum(said[len(said) - len(label) - 1 + n, token] for n, token in enumerate(label)))
+
+
+def test_a_label_is_scored_with_all_its_tokens_and_its_end(opened: tuple[Any, Prompting]) -> None:
+    model, prompting = opened
+    clips = [sound(1.0, 1), sound(0.4, 2, 300.0), sound(2.0, 3, 900.0)]
+    found = log_probs(model, prompting, clips)
+    assert found.shape == (3, 2)
+    assert all(len(label) > 2 for label in prompting.labels)
+    for row, samples in zip(found, clips, strict=True):
+        expected = [_read_as_one(model, prompting, samples, label) for label in prompting.labels]
+        np.testing.assert_allclose(row, expected, atol=1e-3)
+
+
+def test_labels_that_start_with_the_same_token_are_told_apart_by_the_rest(opened: tuple[Any, Prompting]) -> None:
+    model, prompting = opened
+    end = prompting.labels[0][-1]
+    labels = [(40, 41, end), (40, 42, 43, end), (40, end)]
+    batch = prompting.batch([prompting.features(sound(1.0, 5)), prompting.features(sound(0.5, 6))])
+    found = of_batch(model, batch, labels)
+    expected = [[_read_as_one(model, prompting, sound(*which), label) for label in labels] for which in ((1.0, 5), (0.5, 6))]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert len({round(float(x), 4) for x in found[0]}) == 3
+
+
+def test_a_clip_is_scored_alike_alone_and_in_a_batch(opened: tuple[Any, Prompting]) -> None:
+    model, prompting = opened
+    clips = [sound(0.3 + 0.4 * n, n, 200.0 * n) for n in range(4)]
+    together = log_probs(model, prompting, clips)
+    alone = np.concatenate([log_probs(model, prompting, [each]) for each in clips])
+    np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+def test_of_a_clip_longer_than_the_window_the_most_spoken_piece_counts(opened: tuple[Any, Prompting]) -> None:
+    model, prompting = opened
+    clip = np.concatenate([sound(2.0, 1), sound(2.0, 2, 700.0), sound(1.0, 3, 200.0)])
+    pieces = [clip[:32_000], clip[32_000:64_000], clip[-32_000:]]
+    each = log_probs(model, prompting, pieces)
+    (whole,) = log_probs(model, prompting, [clip])
+    np.testing.assert_allclose(whole, each[np.argmax(each[:, 0] - each[:, 1])], atol=1e-3)
+
+
+def test_only_the_tokens_of_the_label_are_to_be_learnt(opened: tuple[Any, Prompting]) -> None:
+    _, prompting = opened
+    rows = [prompting.features(sound(1.0, 1)), prompting.features(sound(0.3, 2))]
+    labels = [prompting.label_ids(label) for label in LABELS]
+    batch = prompting.batch(rows, labels)
+    for learnt, label in zip(batch["labels"].tolist(), labels, strict=True):
+        assert [token for token in learnt if token != -100] == label
+        assert learnt[-len(label) :] == label
+    assert not batch["attention_mask"][1, 0]  # the shorter prompt is padded on its left
+
+
+def test_a_detector_says_the_likelier_label_with_its_share(folder: Path) -> None:
+    detector = open_detector(folder, detection_params(folder).model)
+    (heard,) = detector.transcribe([sound(1.0, 1)])
+    assert heard.text in LABELS
+    assert heard.text == heard.alternatives[0].text
+    assert 0.5 <= heard.confidence <= 1
+    speech = 1 - (heard.no_speech or 0.0)
+    assert heard.confidence == pytest.approx(max(speech, 1 - speech), abs=2e-4)
+
+
+def test_an_output_layer_that_is_not_the_checkpoints_is_refused_with_the_release_to_install(
+    folder: Path, opened: tuple[Any, Prompting]
+) -> None:
+    """As transformers 5.10.0 did it."""
+    model = open_model(str(folder), detection_params(folder).model, _CPU).model
+    model.lm_head.weight = model.get_input_embeddings().weight
+    with pytest.raises(ModelError, match=r"output layer is not the checkpoint's; install .*transformers==5\.23\.0"):
+        self_test.require_own_output_layer(model, folder)
+    self_test.require_own_output_layer(opened[0], folder)
+
+
+def test_a_release_that_drops_the_sound_is_refused(folder: Path, opened: tuple[Any, Prompting]) -> None:
+    model = open_model(str(folder), detection_params(folder).model, _CPU).model
+    torch.nn.init.zeros_(model.model.multi_modal_projector.linear.weight)
+    with pytest.raises(ModelError, match="it does not hear them"):
+        self_test.require_right_results(model, opened[1])
+
+
+def test_a_release_that_scores_batches_otherwise_is_refused(
+    opened: tuple[Any, Prompting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        self_test, "of_batch", lambda model, batch, labels: of_batch(model, batch, labels) + len(batch["input_ids"])
+    )
+    with pytest.raises(ModelError, match="scored otherwise in a batch than alone"):
+        self_test.require_right_results(*opened)
+
+
+def test_another_kind_of_model_is_named(tmp_path: Path) -> None:
+    tiny_models.make_whisper(tmp_path / "whisper")
+    with pytest.raises(ModelError, match="'whisper' model; task speech_detection wants"):
+        open_detector(tmp_path / "whisper", detection_params(tmp_path / "whisper").model)
