@@ -16,7 +16,7 @@ run: $(READY)
 	attune summary
 
 test: $(READY) lint
-	OMP_WAIT_POLICY=PASSIVE pytest --numprocesses auto --dist loadfile --durations 40
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest --numprocesses auto --dist loadfile --durations 40
 
 lint: $(READY)
 	ruff check .
