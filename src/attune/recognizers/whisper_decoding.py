@@ -109,7 +109,7 @@ class WhisperRecognizer:
     ) -> None:
         self.name = name
         settings = (params.language, params.task, params.long_audio, params.safeguards.model_dump_json())
-        self.digest = digest_of("whisper 3", digest, *settings)
+        self.digest = digest_of("whisper 4", digest, *settings)
         self.workers, self.window_s = engine.workers, float(extractor.chunk_length)
         self.engine, self._extractor, self._prompts, self._reader = engine, extractor, prompts, reader
         self._safeguards, self._by_timestamps = params.safeguards, params.long_audio == "timestamps"

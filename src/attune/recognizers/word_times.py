@@ -1,7 +1,7 @@
 """When was each token of a Whisper-class model said? Read off the cross-attention of its alignment heads.
 
-As in OpenAI's Whisper (`timing.py`): weights normalised over the tokens, smoothed over seven frames, averaged over the heads;
-dynamic time warping then finds the way through tokens and frames.
+As in OpenAI's Whisper (`timing.py`): weights normalised over the tokens, smoothed over seven frames (mirrored at the ends),
+averaged over the heads; dynamic time warping then finds the way through tokens and frames.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def align(weights: NDArray[np.float32], prompt: int) -> list[tuple[int, int]]:
 
     spread = np.maximum(weights.std(axis=-2, keepdims=True), 1e-8)
     normal = (weights - weights.mean(axis=-2, keepdims=True)) / spread
-    costs = -median_filter(normal, size=(1, 1, _SMOOTHED_FRAMES)).mean(axis=0)[prompt:-1]
+    costs = -median_filter(normal, size=(1, 1, _SMOOTHED_FRAMES), mode="mirror").mean(axis=0)[prompt:-1]
     _, way = librosa.sequence.dtw(C=costs.astype(np.float64))
     return [(int(token), int(frame)) for token, frame in way[::-1]]
 

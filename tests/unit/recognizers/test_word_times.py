@@ -80,8 +80,8 @@ def test_both_whisper_engines_tell_the_same_times_of_many_sentences(recognizers:
         for a, b in zip(one.words, other.words, strict=True)
     ]
     assert len(apart) > 80
-    assert np.median(apart) < 0.001
-    assert np.quantile(apart, 0.9) < 0.04  # a frame: where attention is vague the paths part
+    assert max(apart) < 0.025  # a frame
+    assert np.quantile(apart, 0.95) < 0.001
 
 
 def test_a_clip_longer_than_the_window_counts_from_its_own_beginning(
