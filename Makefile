@@ -1,6 +1,6 @@
 # make run: sets up on first use, fills data/raw with the demo if it is empty, puts it under DVC (experiments that run in
 #           a copy of the project fetch it from there), runs the graph, says what came out.
-# make test: the same set-up, then lint, types and tests.
+# make test: the same set-up, then lint, types and tests (the end-to-end ones first: they take longest).
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
@@ -16,7 +16,7 @@ run: $(READY)
 	attune summary
 
 test: $(READY) lint
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest --numprocesses auto --dist loadfile --durations 40
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 40
 
 lint: $(READY)
 	ruff check .
