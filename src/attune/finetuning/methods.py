@@ -44,8 +44,8 @@ def prepared(model: Any, family: Family, params: TrainParams, device: str, *, ne
     config.target_modules = sorted(config.target_modules or ())  # peft has a set, which is written in another order each run
     if params.method == "lora" and lora.variant != "dora":  # DoRA takes the norm of weights in the type of its input
         _take_input_as_it_is(adapted)
-    if new_letters:  # a changed vocabulary makes peft look for embeddings to save, which CTC models do not have
-        adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)  # type: ignore[method-assign]
+    # told, as peft would compare vocabularies to find out: CTC models have no embeddings, and an earlier result is not on the hub
+    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)  # type: ignore[method-assign]
     return adapted
 
 
