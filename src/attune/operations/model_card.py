@@ -163,7 +163,7 @@ def _opening(name: str, revision: str | None, auto: str) -> list[str]:
     config = Path(name) / "adapter_config.json"
     if not config.is_file():
         pinned = f', revision="{revision}"' if revision and not Path(name).is_dir() else ""
-        return [f'base = {auto}.from_pretrained("{shown_name(name)}"{pinned})']
+        return [f'base = {auto}.from_pretrained("{shown_name(name)}", dtype="float32"{pinned})']  # as it was learnt on
     told = read_json(config)
     below = _opening(str(told["base_model_name_or_path"]), told.get("revision") or revision, auto)
     return [*below, f'base = PeftModel.from_pretrained(base, "{shown_name(name)}").merge_and_unload()']

@@ -101,14 +101,15 @@ def test_the_card_of_a_second_stage_says_how_to_open_both(tmp_path: Path) -> Non
     _, body = write(str(tmp_path / "first"), tmp_path / "out")
     program = body.partition("```python\n")[2].partition("```")[0].splitlines()
     assert program[3:6] == [
-        'base = AutoModelForSpeechSeq2Seq.from_pretrained("base")',
+        'base = AutoModelForSpeechSeq2Seq.from_pretrained("base", dtype="float32")',
         'base = PeftModel.from_pretrained(base, "lora_adapters").merge_and_unload()',
         'model = PeftModel.from_pretrained(base, "lora_adapters")',
     ]
 
 
 def test_the_card_tells_a_pinned_revision_and_how_whisper_learnt(tmp_path: Path) -> None:
-    assert _opening("openai/whisper-small", "abc", "A") == ['base = A.from_pretrained("openai/whisper-small", revision="abc")']
+    (line,) = _opening("openai/whisper-small", "abc", "A")
+    assert line == 'base = A.from_pretrained("openai/whisper-small", dtype="float32", revision="abc")'
     tiny_models.make_whisper(tmp_path / "base")
     _, body = write(str(tmp_path / "base"), tmp_path / "out")
     assert f"| whisper.timestamps_share | {train_params().whisper.timestamps_share} |" in body
