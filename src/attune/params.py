@@ -358,7 +358,7 @@ class TrainParams(_Section):
     forgetting: ForgettingParams
     augmentation: AugmentationParams
     precision: Precision
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
 
     @model_validator(mode="after")
     def _scales_what_can_be_scaled(self) -> Self:
