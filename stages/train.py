@@ -8,6 +8,7 @@ import click
 from attune.dataset import UTTERANCES
 from attune.files import whole_folder, write_json
 from attune.finetuning.live import Watched, write_curves
+from attune.finetuning.resuming import forget
 from attune.lineage import check_lineage, record_lineage
 from attune.operations.costs import remember
 from attune.params import load_params
@@ -46,6 +47,7 @@ def main(
         watched = Watched(live, metrics, loss_plot, wer_plot)
         tuning = answering(params.task, "train").learn(prepared, selected, params, folder, work, watched)
         record_lineage(folder, selected, [selected / "train.jsonl", selected / "validation.jsonl"])
+    forget(tuning.report.checkpoints)
     report = tuning.report
     write_curves(report.losses, report.validation_wers, report.forgetting_wers, loss_plot, wer_plot)
     write_json(metrics, tuning.metrics())

@@ -204,18 +204,19 @@ def _merged(name: str, folder: Path, revision: str | None, language: str | None)
 
     with usable(folder), quietly():
         base = _with_letters_of(folder, base)
-        embedded: Literal["auto"] | bool = (
-            False if base.family == "ctc" else "auto"
-        )  # CTC models have no embeddings, and peft would look for them
         adapted = PeftModel.from_pretrained(base.model, folder)
         with safe_open(folder / _ADAPTERS, "pt") as file:
-            strange = set(file.keys()) ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=embedded))
+            written = set(file.keys())
+        # told, as peft would look for the base's config to find out, on the hub where the base is an earlier result
+        embedded = base.family != "ctc" and any(key.endswith("embed_tokens.weight") for key in written)
+        strange = written ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=embedded))
         if strange:
             raise ModelError(
                 f"{folder} holds adapters of another model than {base.name}: {len(strange)} of their weights have no place there "
                 f"or are missing, first {min(strange)}; correct base_model_name_or_path in {_ADAPTER_CONFIG}"
             )
         model = adapted.merge_and_unload()
+    model.name_or_path = model.config._name_or_path = name  # else what is learnt on it would name this base's base as its own
     return Checkpoint(name, base.family, base.config, model.eval(), base.processor, _adapted_digest(base.digest, folder))
 
 

@@ -4,6 +4,7 @@ Shared by the stage scripts and `attune`. Faults of our own keep their traceback
 """
 
 import errno
+import logging
 import os
 import shutil
 import tempfile
@@ -24,6 +25,9 @@ _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 class _PlainFaults(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
+        logging.getLogger("bitsandbytes").setLevel(
+            logging.ERROR
+        )  # where it is installed it advises users of CPUs to install more
         try:
             return super().invoke(ctx)
         except AttuneError as error:

@@ -358,7 +358,7 @@ class TrainParams(_Section):
     forgetting: ForgettingParams
     augmentation: AugmentationParams
     precision: Precision
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
 
     @model_validator(mode="after")
     def _scales_what_can_be_scaled(self) -> Self:
@@ -491,13 +491,17 @@ class Params(_Section):
 
 def load_params(path: Path) -> Params:
     """The checked contents of `path`. Raises ParamsError naming every fault at once: key, value seen, what is allowed."""
+    return check_params(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """The contents of `path` as they are. Raises ParamsError where there is no such file, or no YAML in it."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ParamsError(f"{path} does not exist; run from the project's root") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
-    return check_params(content, str(path))
 
 
 def check_params(content: Any, where: str) -> Params:

@@ -96,6 +96,9 @@ def test_a_presets_training_runs_on_a_tiny_model_of_its_family(
     assert json.loads(Path("train.json").read_text())["trained"] is True
     assert read_training_record(Path("finetuned")).method == wanted["train"]["method"]
     assert read_training_record(Path("finetuned")).family == ("ctc" if "wav2vec2" in name else BASES.get(name, "whisper"))
+    if preset == "second-stage":
+        told = json.loads(Path("finetuned/lora_adapters/adapter_config.json").read_text())
+        assert told["base_model_name_or_path"] == "models/first-stage/lora_adapters"
     if wanted["task"] == "transcription":
         assert load_checkpoint("finetuned", None).family == read_training_record(Path("finetuned")).family
 

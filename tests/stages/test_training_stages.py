@@ -1,6 +1,7 @@
 """`train`, `evaluate` and `convert_ct2` one after the other, on a tiny random model: with errors to learn from, and with none."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from shipped import write_params
 
 from attune.dataset import UTTERANCES, encode_flac, write_corpus
 from attune.files import write_jsonl
+from attune.finetuning import training
 from attune.lineage import record_lineage
+from attune.operations import tuning
 from attune.records import Gold, Selection, Split, Utterance
 from attune.report.results import read_results
 
@@ -123,6 +126,25 @@ def test_errors_are_learnt_from_and_the_test_side_is_scored(project: Path) -> No
     assert "\n# base tuned by lora\n\nExported: ctranslate2 model of " in card
 
 
+def test_a_kill_before_the_result_is_in_its_place_loses_no_step(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here between the weights and their card."""
+    _select("u0", "u1")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning, "RECOGNISERS", replace(tuning.RECOGNISERS, describe=killed))
+    monkeypatch.setattr(tuning.tune, "__defaults__", (None, tuning.RECOGNISERS))
+    result = CliRunner().invoke(import_module("stages.train").main, _options(*_TRAIN))
+    assert result.exit_code == 130
+    assert not (project / "finetuned").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(training.WerTrainer, "training_step", lambda *_, **__: pytest.fail("trained again"))
+    assert "lora on 2 utterances in 1 steps" in _train()
+    assert not list((project / "work").glob("*"))
+
+
 def test_two_processes_that_the_stage_starts_write_what_one_would(project: Path) -> None:
     _select("u0", "u1")
     _train()
@@ -142,6 +164,15 @@ def test_two_processes_that_the_stage_starts_write_what_one_would(project: Path)
     assert result.stderr.count("\n") == 1
 
 
+def test_what_cannot_be_learnt_is_named_beside_the_result(project: Path) -> None:
+    _select("u0", "u1")
+    rows = Path("selected/train.jsonl").read_text().replace("a fever", "a fever " * 30, 1)
+    Path("selected/train.jsonl").write_text(rows)
+    _train()
+    assert _read("train.json")["dropped"] == {"text_too_long": 1}
+    assert Path("finetuned/dropped.jsonl").read_text() == '{"id": "u0", "reason": "text_too_long"}\n'
+
+
 def test_one_utterance_is_enough_to_train(project: Path) -> None:
     _select("u0")
     assert "lora on 1 utterances in 1 steps" in _train()
@@ -155,6 +186,22 @@ def test_a_base_whose_weights_are_a_pickle_is_refused_with_the_command_that_conv
     assert "in a pickle (pytorch_model.bin)" in result.output
     assert "python -c 'import sys; from transformers import WhisperForConditionalGeneration as M" in result.output
     assert not (project / "finetuned").exists()
+
+
+def test_a_base_that_stands_where_the_result_goes_is_refused(project: Path) -> None:
+    _select("u0", "u1")
+    write_params(Path("params.yaml"), model={"name": "models/finetuned/lora_adapters"})
+    result = CliRunner().invoke(import_module("stages.train").main, _options(*_TRAIN))
+    assert result.exit_code == 2
+    assert "which is where training writes its result; keep the earlier one elsewhere: cp -r models/finetuned" in result.stderr
+
+
+def test_a_model_that_is_to_translate_is_not_taught_to_transcribe(project: Path) -> None:
+    _select("u0", "u1")
+    tiny_models.make_whisper(Path("many"), multilingual=True)
+    write_params(Path("params.yaml"), model={"name": "many", "task": "translate", "language": "es"})
+    result = CliRunner().invoke(import_module("stages.train").main, _options(*_TRAIN))
+    assert (result.exit_code, "set model.task to transcribe" in result.stderr) == (2, True)
 
 
 def test_what_must_not_be_forgotten_is_heard_before_during_and_after(project: Path) -> None:

@@ -168,6 +168,24 @@ def test_a_tuned_folder_opens_as_what_was_learnt(whisper: Path, adapters: Path, 
     assert load_checkpoint(str(tuned), None).digest == load_checkpoint(str(adapters), None).digest
 
 
+def test_what_is_learnt_on_an_earlier_result_opens_on_that_result(whisper: Path, adapters: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(adapters, first / "lora_adapters")
+    write_training_record(first, TrainingRecord(str(whisper), None, "lora", "whisper"))
+    torch.manual_seed(2)
+    lora = LoraConfig(r=4, target_modules=r".*\.(q_proj|v_proj)", init_lora_weights=False)
+    with quietly():
+        learnt = get_peft_model(load_checkpoint(str(first), None).model, lora).eval()
+        learnt.save_pretrained(second / "lora_adapters", save_embedding_layers=False)
+    write_training_record(second, TrainingRecord(str(first), None, "lora", "whisper"))
+    features, start = torch.randn(1, 80, 200), torch.tensor([[281, 5]])
+    with torch.no_grad():
+        said, opened = (m(features, decoder_input_ids=start).logits for m in (learnt, load_checkpoint(str(second), None).model))
+    assert torch.allclose(said, opened, atol=1e-4)
+    told = json.loads((second / "lora_adapters" / "adapter_config.json").read_text())
+    assert told["base_model_name_or_path"] == str(first / "lora_adapters")
+
+
 def test_the_record_changes_with_the_weights(adapters: Path, tmp_path: Path) -> None:
     shutil.copytree(adapters, tmp_path / "lora_adapters")
     record = TrainingRecord("base", "abc", "lora", "whisper")

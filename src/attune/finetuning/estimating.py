@@ -16,15 +16,16 @@ class Estimate(TrainerCallback):
     """Prints `Estimated training time: ~X.X minutes` once, from the time of the first steps and of one validation."""
 
     def __init__(self, validation_s: float, evaluations: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`validation_s` is what one validation took, of which `evaluations` are to come."""
+        """`validation_s` is what one validation took; a run that nobody interrupts makes so many `evaluations`."""
         self.estimated_s: float | None = None
         """None where training is too short to be measured."""
         self.taken_s: float | None = None
         self._validation_s, self._evaluations, self._clock = validation_s, evaluations, clock
-        self._begin_s, self._measured_from, self._steps = 0.0, 0.0, 0
+        self._begin_s, self._measured_from, self._steps, self._done = 0.0, 0.0, 0, 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         self._begin_s, self._steps = self._clock(), 0
+        self._done = sum("eval_wer" in entry for entry in state.log_history)  # before the checkpoint that it goes on from
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         self._steps += 1
@@ -34,7 +35,8 @@ class Estimate(TrainerCallback):
             now_s = self._clock()
             step_s = (now_s - self._measured_from) / _MEASURED_STEPS
             to_come = state.max_steps - state.global_step
-            self.estimated_s = now_s - self._begin_s + to_come * step_s + self._evaluations * self._validation_s
+            evaluations = max(0, self._evaluations - self._done)
+            self.estimated_s = now_s - self._begin_s + to_come * step_s + evaluations * self._validation_s
             write(f"Estimated training time: ~{self.estimated_s / 60:.1f} minutes\n", err=True)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002

@@ -200,8 +200,10 @@ class CtcFamily:
         samples = int(duration_s * SAMPLE_RATE_HZ)
         if self._input == "input_values":
             return int(self._model._get_feat_extract_output_lengths(samples))
-        hop = 160 * int(self._extractor.stride)  # the Seamless extractor's 10 ms frames, stacked
-        return max(samples - 400, 0) // hop + 1
+        stride, frames = int(self._extractor.stride), max(samples - 400, 0) // 160 + 1
+        # the Seamless extractor's 10 ms frames, an even number of them, stacked; its mask asks for the second one of each stack
+        stacked = min((frames + stride - 2) // stride, (frames + frames % 2) // stride)
+        return int(self._model._get_feat_extract_output_lengths(stacked))
 
 
 def _multilingual(model: Any) -> bool:
@@ -209,5 +211,6 @@ def _multilingual(model: Any) -> bool:
 
 
 def _padded_labels(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
-    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=IGNORED_LABEL)
+    """At least one column wide: CTC models look for the largest label, where all clips are silent too."""
+    wide = [torch.tensor(row or [IGNORED_LABEL], dtype=torch.long) for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(wide, batch_first=True, padding_value=IGNORED_LABEL)

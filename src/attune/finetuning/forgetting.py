@@ -4,7 +4,6 @@ A frozen set of recordings of another kind than those to learn is heard at each 
 more than params allow are not chosen, whatever they gained elsewhere.
 """
 
-import logging
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attune.errors import TrainingError
-from attune.finetuning.families import Example, Family
-
-_LOG = logging.getLogger(__name__)
+from attune.finetuning.families import Example
 
 FORGETTING_WER = "eval_forgetting_wer"
 """What the Trainer's history calls it."""
@@ -43,15 +40,6 @@ class OutOfDomain:
 
 
 NOTHING = OutOfDomain()
-
-
-def within_window(examples: Sequence[Example], family: Family) -> list[Example]:
-    """Those that the model hears whole."""
-    whole = [e for e in examples if family.refusal(e, family.labels(e.text)) != "longer_than_window"]
-    if len(whole) < len(examples):
-        left_out = len(examples) - len(whole)
-        _LOG.warning("%d of %d out-of-domain utterances are longer than the model's window.", left_out, len(examples))
-    return whole
 
 
 class Forgetting:

@@ -11,6 +11,7 @@ import torch
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from attune.checkpoints import quietly
 from attune.errors import TrainingError
 from attune.finetuning.full_disk import told_where_full
 from attune.finetuning.resuming import newest_whole_checkpoint
@@ -68,7 +69,7 @@ class GuardedTrainer(Trainer):
         if broken is not None:
             self._stop_at_first_bad(f"weights ({broken}) became no numbers by step {self.state.global_step}")
         try:
-            with told_where_full(f"the checkpoint of step {self.state.global_step}", self._home):
+            with told_where_full(f"the checkpoint of step {self.state.global_step}", self._home), quietly():
                 super()._save_checkpoint(model, trial)
         except BaseException:  # half written it is of no use, and the room may be needed
             shutil.rmtree(self._home / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}", ignore_errors=True)

@@ -15,6 +15,8 @@ from attune.params import TrainParams
 
 _PARTS = {"encoder": r"(^|\.)encoder\.", "decoder": r"(^|\.)decoder\."}
 """Where the layers of a part stand among a model's modules."""
+_SINUSOIDS = re.compile(r"(^|\.)(encoder|audio_tower)\.embed_positions\.")
+"""Those of the kin of Whisper, which are computed and not learnt."""
 
 
 def prepared(model: Any, family: Family, params: TrainParams, device: str, *, new_letters: bool = False) -> Any:
@@ -44,8 +46,8 @@ def prepared(model: Any, family: Family, params: TrainParams, device: str, *, ne
     config.target_modules = sorted(config.target_modules or ())  # peft has a set, which is written in another order each run
     if params.method == "lora" and lora.variant != "dora":  # DoRA takes the norm of weights in the type of its input
         _take_input_as_it_is(adapted)
-    if new_letters:  # a changed vocabulary makes peft look for embeddings to save, which CTC models do not have
-        adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)  # type: ignore[method-assign]
+    # told, as peft would compare vocabularies to find out: CTC models have no embeddings, and an earlier result is not on the hub
+    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)  # type: ignore[method-assign]
     return adapted
 
 
@@ -125,7 +127,8 @@ def _thawed(model: Any, params: TrainParams, *, new_letters: bool) -> Any:
     if not any(_is_in(name, params.part) for name, _ in model.named_parameters()):
         raise TrainingError(f"this {type(model).__name__} has no {params.part}; set train.part to both")
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(_is_in(name, params.part) or (new_letters and name.startswith("lm_head.")))
+        learns = _is_in(name, params.part) and not _SINUSOIDS.search(name)
+        parameter.requires_grad_(learns or (new_letters and name.startswith("lm_head.")))
     if hasattr(model, "freeze_feature_encoder"):
         model.freeze_feature_encoder()
     return model

@@ -6,7 +6,8 @@ import multiprocessing
 import os
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers import ProgressCallback, TrainingArguments
 
 from attune import scoring
 from attune.checkpoints import quietly
+from attune.devices import free_memory, is_memory
 from attune.errors import TrainingError
 from attune.finetuning import processes
 from attune.finetuning.buckets import LengthBuckets
@@ -25,7 +27,7 @@ from attune.finetuning.families import Example
 from attune.finetuning.forgetting import FORGETTING_WER
 from attune.finetuning.guarding import UTTERANCES, GuardedTrainer
 from attune.finetuning.lessons import Lesson, varies
-from attune.finetuning.resuming import MarkWhole
+from attune.finetuning.resuming import KeepUnloggedLoss, MarkWhole
 from attune.finetuning.sharing import SharingTrainer
 from attune.finetuning.timestamps import Labels
 from attune.params import TrainParams
@@ -42,6 +44,7 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
     def __init__(self, model: Any, arguments: TrainingArguments, params: TrainParams, lesson: Lesson) -> None:
         self.lesson, self._params = lesson, params
         self._features = lesson.features
+        self._heard_at_once = _RECOGNISED_AT_ONCE
         self._labels = Labels(lesson.features.family, params.whisper.timestamps_share, params.seed)
         self._judged, self.costs = lesson.features.exact(), Costs("cpu" if arguments.use_cpu else "cuda")
         super().__init__(
@@ -52,7 +55,9 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
             eval_dataset=list(lesson.validation),
         )
         self.remove_callback(ProgressCallback)
-        self.add_callback(_Bar())
+        self.bar = _Bar()
+        self.add_callback(self.bar)
+        self.add_callback(KeepUnloggedLoss(self))
         self.add_callback(MarkWhole())
         self.add_callback(self.costs)
 
@@ -65,14 +70,26 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
         model = _merged_copy(self.model)
         model.eval()
         ordered = processes.share(sorted(examples, key=lambda e: (e.duration_s, e.id)))
-        scores = []
         with torch.no_grad(), quietly():
-            for start in range(0, len(ordered), _RECOGNISED_AT_ONCE):
-                batch = ordered[start : start + _RECOGNISED_AT_ONCE]
-                texts = self._judged.family.recognize(model, [self._judged.of(e) for e in batch])
-                scores += [scoring.score(e.id, e.text, text) for e, text in zip(batch, texts, strict=True)]
+            texts = self._recognized(model, ordered)
+        scores = [scoring.score(e.id, e.text, text) for e, text in zip(ordered, texts, strict=True)]
         words, _ = scoring.pool(processes.gathered(scores))
         return words.rate
+
+    def _recognized(self, model: Any, examples: Sequence[Example]) -> list[str]:
+        """Where memory runs out half as many are heard at once, from then on; smaller batches to learn would not help there."""
+        texts = list[str]()
+        while len(texts) < len(examples):
+            batch = examples[len(texts) : len(texts) + self._heard_at_once]
+            try:
+                texts += self._judged.family.recognize(model, [self._judged.of(e) for e in batch])
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_memory(error) or len(batch) == 1:
+                    raise
+            self._heard_at_once = len(batch) // 2
+            free_memory()
+        return texts
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The validation WER as `eval_wer`, which the best checkpoint is chosen by; infinite where too much was forgotten."""
@@ -81,6 +98,16 @@ class WerTrainer(GuardedTrainer, SharingTrainer):
         metrics = self.lesson.forgetting.judged(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _load_best_model(self) -> None:
+        """Without a word on weights that are tied to others, and so are in no checkpoint."""
+        with quietly():
+            super()._load_best_model()
+
+    def _load_from_checkpoint(self, *given: Any, **named: Any) -> None:
+        """The same."""
+        with quietly():
+            super()._load_from_checkpoint(*given, **named)
 
     def get_batch_samples(self, *wanted: Any) -> Any:
         """The batches of the next step, the time for them counted."""
@@ -185,6 +212,15 @@ def precision_of(params: TrainParams, device: str) -> str:
 
 class _Bar(ProgressCallback):
     """A bar with an ETA, and a sentence for each validation in place of the Trainer's dictionaries."""
+
+    @contextmanager
+    def closed_at_the_end(self) -> Iterator[None]:
+        """Also where a fault ends the block, so that what is said of it has a line of its own."""
+        try:
+            yield
+        finally:
+            if self.training_bar is not None:
+                self.training_bar.close()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         super().on_train_begin(args, state, control, **more)  # type: ignore[no-untyped-call]

@@ -7,26 +7,26 @@ result. A killed run goes on from the last of them; a change of data or params s
 import hashlib
 import json
 import logging
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import set_seed
 
 from attune.checkpoints import Checkpoint, quietly
 from attune.devices import free_memory, is_memory
-from attune.errors import EnvironmentFault, TrainingError
+from attune.errors import EnvironmentFault
 from attune.finetuning import processes
+from attune.finetuning.code_version import code_version
 from attune.finetuning.estimating import Estimate
-from attune.finetuning.families import Example, Family, FamilyMaker, SoundSource, family_of
-from attune.finetuning.forgetting import FORGETTING_WER, NOTHING, Forgetting, OutOfDomain, within_window
+from attune.finetuning.families import Example, FamilyMaker, SoundSource, family_of
+from attune.finetuning.forgetting import FORGETTING_WER, NOTHING, Forgetting, OutOfDomain
 from attune.finetuning.frozen import hear_once, with_frozen_front
 from attune.finetuning.full_disk import told_where_full
 from attune.finetuning.interpolating import keep
+from attune.finetuning.learnable import counted, learnable, within_window
 from attune.finetuning.lessons import Features, Lesson
 from attune.finetuning.live import LiveFigures, Watched, curve
 from attune.finetuning.methods import prepared, trainable_share
@@ -65,6 +65,7 @@ def finetune(
 ) -> TrainingReport:
     """Trains `checkpoint` on `device` (cpu or cuda) and writes `folder/lora_adapters` (PEFT) or `folder/model`.
 
+    Its checkpoints stay below `work`, where the report says, until the caller has put `folder` in its place (`resuming.forget`).
     Figures to watch stand where `live` says while it trains. Where several processes learn together (see `launching`) all call
     this, with `halvings` telling how often memory did not suffice, and the first writes. Nothing is learnt from `out_of_domain`:
     it is heard to see what is forgotten.
@@ -75,36 +76,36 @@ def finetune(
     set_seed(params.seed)
     family = make_family(checkpoint.family, checkpoint.model, checkpoint.processor, language)
     train, outside = fitted(train, family, checkpoint, params.vocabulary)
-    learnable, dropped = _learnable(train, family)
-    if not learnable:
-        raise TrainingError(f"none of the {len(train)} selected utterances can be trained on: {dropped}")
+    train, refused = learnable(train, family)
+    validation = within_window(validation, family, "validation")
     validation = sorted(validation, key=lambda example: example.id)[: params.validation_utterances]  # ids are hashes
-    _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
-    learnable = windows(learnable, family, checkpoint.model, sounds, params)
-    sounds, surroundings = PackedSounds(out_of_domain.beside(sounds), learnable), Surroundings(params.augmentation)
+    _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in train))
+    train = windows(train, family, checkpoint.model, sounds, params)
+    sounds, surroundings = PackedSounds(out_of_domain.beside(sounds), train), Surroundings(params.augmentation)
     model = prepared(checkpoint.model, family, params, device, new_letters=outside is not None and bool(outside.learnt))
     heard = with_frozen_front(family, model, checkpoint.digest, params, device)
-    forgetting = Forgetting(within_window(out_of_domain.examples, family), params.forgetting.max_increase_points)
-    data = (learnable, validation, forgetting.examples)
-    home = work / _fingerprint(checkpoint, data, params, language, device, surroundings.digest)
+    forgetting = Forgetting(within_window(out_of_domain.examples, family, "out-of-domain"), params.forgetting.max_increase_points)
+    data = (train, validation, forgetting.examples)
+    home = work / _fingerprint(checkpoint, data, params, language, device, surroundings.digest, code_version(make_family))
     with owned(home):
-        lesson = Lesson(Features(heard, sounds, surroundings), learnable, validation, forgetting)
-        hear_once(lesson.features, learnable)
+        lesson = Lesson(Features(heard, sounds, surroundings), train, validation, forgetting)
+        hear_once(lesson.features, train)
         start = shared(params, processes.count(), halvings)
         trainer, report = _fitting(model, lesson, start, home, folder, device, live)
         report = replace(
             report,
             trainable_share=trainable_share(model),
-            dropped=dropped,
+            dropped=counted(refused),
+            refused=refused,
             outside_vocabulary=outside.metrics() if outside else {},
             surroundings=surroundings.figures(),
             timestamps_share=timestamps_share(family, params.whisper.timestamps_share),
+            checkpoints=home,
         )
         processes.wait_for_all()  # they may be reading the best checkpoint
         if processes.first():
             with told_where_full("the result", home, folder):
                 _save(trainer.model, checkpoint, params.method, folder)
-            shutil.rmtree(home, ignore_errors=True)  # still the owner: nobody can have begun there
     return report
 
 
@@ -162,7 +163,7 @@ def _train(trainer: WerTrainer, params: TrainParams, home: Path, live: Watched |
     if processes.first():
         for callback in (estimate, *([] if live is None else [LiveFigures(live, before, forgetting.before)])):
             trainer.add_callback(callback)
-    with interrupt.watching():
+    with interrupt.watching(), trainer.bar.closed_at_the_end():
         trainer.train(resume_from_checkpoint=last_whole_checkpoint(home))
     wer_after, forgetting_after = _scores_of_the_kept(trainer)
     return TrainingReport(
@@ -196,17 +197,6 @@ def _scores_of_the_kept(trainer: WerTrainer) -> tuple[float | None, float | None
     return best["eval_wer"], best[FORGETTING_WER]
 
 
-def _learnable(examples: Sequence[Example], family: Family) -> tuple[list[Example], dict[str, int]]:
-    kept, dropped = [], dict[str, int]()
-    for example in examples:
-        refusal = family.refusal(example, family.labels(example.text, example.language))
-        if refusal is None:
-            kept.append(example)
-        else:
-            dropped[refusal] = dropped.get(refusal, 0) + 1
-    return kept, dropped
-
-
 def _choose_attention(model: Any, params: TrainParams, device: str, positions: int) -> None:
     """Plain matrix products for short clips in bfloat16 on a CPU, where a step with torch's fused attention takes a sixth longer.
 
@@ -226,10 +216,11 @@ def _fingerprint(
     language: str | None,
     device: str,
     surroundings: str = "",
+    code: str = "",
 ) -> str:
     """Sixteen hex digits that change whenever the finished weights would."""
     parts = [checkpoint.digest, params.model_dump_json(), *(repr(list(each)) for each in data), language, device, surroundings]
-    return hashlib.sha256(json.dumps([*parts, torch.__version__]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([*parts, code]).encode()).hexdigest()[:16]
 
 
 def _save(model: Any, checkpoint: Checkpoint, method: str, folder: Path) -> None:

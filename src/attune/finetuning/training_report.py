@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from attune.finetuning.live import wers_by_step
 
-_NOT_METRICS = ("losses", "validation_wers", "forgetting_wers", "timing")
+_NOT_METRICS = ("losses", "validation_wers", "forgetting_wers", "timing", "checkpoints", "refused")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class TrainingReport:
     forgetting_wer_after: float | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Selected utterances that this family cannot learn, by reason."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """The same, one by one: the reason by the utterance's id."""
     outside_vocabulary: Mapping[str, Any] = field(default_factory=dict)
     """Letters that a CTC model could not write, and what became of them; nothing where there are none."""
     surroundings: Mapping[str, Any] = field(default_factory=dict)
@@ -50,6 +53,9 @@ class TrainingReport:
     """The same on the out-of-domain set."""
     timing: Mapping[str, float | None] = field(default_factory=dict)
     """Minutes, speed, memory and energy, and the megabytes that were foreseen: they differ from run to run."""
+
+    checkpoints: Path | None = None
+    """Where they stand until the result is in its place; None where there are none."""
 
     def metrics(self) -> dict[str, Any]:
         """Everything but the curves and the times, for `metrics/train.json`."""

@@ -10,16 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from attune.checkpoints import Checkpoint, tuned_place
+from attune.checkpoint_files import read_json
+from attune.checkpoints import TRAINING_RECORD, Checkpoint, read_training_record, tuned_checkpoint, tuned_place
 from attune.files import write_text
 from attune.finetuning.training_report import TrainingReport
-from attune.operations.base_cards import BaseFacts, base_facts
+from attune.operations.base_cards import BaseFacts, base_facts, shown_name
 from attune.operations.card_parts import CARD, TASK, table
 from attune.params import ModelParams, TrainParams
 from attune.records import Selection
 
 _ROLES = {"error": "misheard, learnt from", "replay": "heard rightly, replayed", "validation": "validation"}
-_NOT_TOLD = frozenset({"learning_rate", "lora", "forgetting"})
+_NOT_TOLD = frozenset({"cache_gb"})
 _OFF: tuple[Any, ...] = (None, 0.0, False)
 
 
@@ -81,10 +82,10 @@ def _body(facts: Facts, base: BaseFacts) -> str:
         "## Scores",
         _scores(report),
         "## Training",
-        table(("setting", "value"), _settings(train)),
+        table(("setting", "value"), _settings(facts)),
         _steps(report),
         "## Use",
-        _usage(facts, base),
+        _usage(facts),
         f"Made with torch {_release('torch')}, transformers {_release('transformers')}, peft {_release('peft')}.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -129,17 +130,19 @@ def _steps(report: TrainingReport) -> str:
     return f"{said}; {report.trainable_share:.2%} of the weights learnt; {report.kept_learnt:g} of what was learnt kept."
 
 
-def _settings(train: TrainParams) -> list[tuple[str, str]]:
+def _settings(facts: Facts) -> list[tuple[str, str]]:
     """All that is on, by the names of params.yaml."""
-    content = train.model_dump(mode="json")
+    train, content = facts.train, facts.train.model_dump(mode="json")
     flat = {key: value for key, value in content.items() if key not in _NOT_TOLD and not isinstance(value, dict)}
-    for section in ("augmentation", *(() if train.method == "full" else ("lora",))):
+    sections = {"augmentation": True, "whisper": facts.checkpoint.family == "whisper", "lora": train.method != "full"}
+    for section in (name for name, counts in sections.items() if counts):
         flat |= {f"{section}.{key}": value for key, value in content[section].items()}
+    flat["forgetting.max_increase_points"] = train.forgetting.max_increase_points
     flat["learning_rate"] = content["learning_rate"]["full" if train.method == "full" else "lora"]
     return [(key, f"{value}") for key, value in flat.items() if value not in _OFF]
 
 
-def _usage(facts: Facts, base: BaseFacts) -> str:
+def _usage(facts: Facts) -> str:
     auto = "AutoModelForCTC" if facts.checkpoint.family == "ctc" else "AutoModelForSpeechSeq2Seq"
     place = tuned_place(facts.train.method)
     lines = [f"from transformers import {auto}, AutoProcessor", ""]
@@ -147,9 +150,23 @@ def _usage(facts: Facts, base: BaseFacts) -> str:
         lines.append(f'model = {auto}.from_pretrained("{place}")')
     else:
         lines.insert(0, "from peft import PeftModel")
-        lines += [f'base = {auto}.from_pretrained("{base.name}")', f'model = PeftModel.from_pretrained(base, "{place}")']
+        lines += _opening(facts.model.name, facts.model.revision, auto)
+        lines.append(f'model = PeftModel.from_pretrained(base, "{place}")')
     lines.append(f'processor = AutoProcessor.from_pretrained("{place}")')
     return "```python\n" + "\n".join(lines) + "\n```"
+
+
+def _opening(name: str, revision: str | None, auto: str) -> list[str]:
+    """Python that makes `base` of a checkpoint, or of an earlier result, whose adapters are merged into their own base."""
+    if (Path(name) / TRAINING_RECORD).is_file():
+        return _opening(tuned_checkpoint(Path(name)), read_training_record(Path(name)).revision, auto)
+    config = Path(name) / "adapter_config.json"
+    if not config.is_file():
+        pinned = f', revision="{revision}"' if revision and not Path(name).is_dir() else ""
+        return [f'base = {auto}.from_pretrained("{shown_name(name)}", dtype="float32"{pinned})']  # as it was learnt on
+    told = read_json(config)
+    below = _opening(str(told["base_model_name_or_path"]), told.get("revision") or revision, auto)
+    return [*below, f'base = PeftModel.from_pretrained(base, "{shown_name(name)}").merge_and_unload()']
 
 
 def _title(facts: Facts) -> str:

@@ -10,9 +10,9 @@ import yaml
 
 from attune.errors import ParamsError
 from attune.files import write_text
-from attune.params import load_params
+from attune.params import check_params, read_yaml
 
-_LEAF = re.compile(r"^(?P<indent> *)(?P<key>[\w]+):(?P<value> *[^#\n]*?)(?P<comment>(?: +#.*)?)$")
+_COMMENT = re.compile(r"( *)#")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,15 @@ class Change:
     after: str
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a value stands in the text of params.yaml, as character indices, and what it is."""
+
+    start: int
+    end: int
+    value: Any
+
+
 def names(presets: Path) -> list[str]:
     """The presets there are."""
     return sorted(path.stem for path in presets.glob("*.yaml"))
@@ -32,86 +41,90 @@ def names(presets: Path) -> list[str]:
 
 def about(presets: Path, name: str) -> str:
     """What the preset says of itself: its first comments but for the command."""
-    lines = _text(presets, name).splitlines()
+    lines = _path(presets, name).read_text(encoding="utf-8", errors="replace").splitlines()
     return " ".join(line.removeprefix("# ") for line in lines[1:] if line.startswith("#"))
 
 
 def changes(presets: Path, name: str, params_file: Path) -> list[Change]:
-    """What the preset changes in `params_file`, in its order. Raises ParamsError for a preset that there is not, or that names
-    keys which params.yaml does not have."""
-    wanted = dict(_leaves(yaml.safe_load(_text(presets, name))))
-    places = _places(params_file.read_text(encoding="utf-8"))
-    unknown = sorted(key for key in wanted if key not in places)
-    if unknown:
-        raise ParamsError(
-            f"{presets / name}.yaml sets {', '.join(unknown)}, which {params_file} does not have; correct its spelling"
-        )
-    told = [Change(key, before, _written(wanted[key])) for key, (_, before) in places.items() if key in wanted]
-    return [change for change in told if yaml.safe_load(change.before) != yaml.safe_load(change.after)]
+    """What the preset changes in `params_file`, in its order; nothing is written.
+
+    Raises ParamsError for a preset that there is not, or that names keys which params.yaml does not have, and where the result
+    would not be valid.
+    """
+    return _edited(presets, name, params_file)[1]
 
 
 def apply(presets: Path, name: str, params_file: Path) -> list[Change]:
-    """Writes the changes into `params_file`, and says which. Raises ParamsError where the result would not be valid; then
-    nothing is changed."""
-    made = changes(presets, name, params_file)
-    before = params_file.read_text(encoding="utf-8")
-    lines, places = before.splitlines(keepends=True), _places(before)
-    for change in made:
-        number, old = places[change.key]
-        ending = "\n" if lines[number].endswith("\n") else ""
-        match = _LEAF.match(lines[number].rstrip("\n"))
-        assert match is not None
-        head = f"{match['indent']}{match['key']}: "
-        room = len(f"{head}{old}{match['comment']}") - len(match["comment"].lstrip())
-        comment = match["comment"].lstrip()
-        text = f"{head}{change.after}"
-        lines[number] = (f"{text} ".ljust(room) + comment if comment else text) + ending
-    draft = params_file.with_name(f".{params_file.name}.preset")
-    try:
-        write_text(draft, "".join(lines))
-        load_params(draft)
-    except ParamsError as error:
-        raise ParamsError(str(error).replace(str(draft), f"{params_file} with preset {name}")) from error
-    finally:
-        draft.unlink(missing_ok=True)
-    write_text(params_file, "".join(lines))
+    """Writes the changes into `params_file`, and says which. Raises as `changes`; then nothing is changed."""
+    text, made = _edited(presets, name, params_file)
+    if made:
+        write_text(params_file, text)
     return made
 
 
-def _text(presets: Path, name: str) -> str:
+def _edited(presets: Path, name: str, params_file: Path) -> tuple[str, list[Change]]:
+    """The text of `params_file` with what the preset wants, and what that changes."""
+    content, path = read_yaml(params_file), _path(presets, name)
+    overlay = read_yaml(path)
+    if not isinstance(overlay, Mapping):
+        raise ParamsError(f"{path} sets nothing; write keys of {params_file} with their values into it, as they stand there")
+    text = params_file.read_bytes().decode("utf-8")  # line ends as they are
+    places = dict(_places(yaml.compose(text, yaml.SafeLoader), content))
+    wanted = dict(_leaves(overlay, places))
+    if unknown := sorted(key for key in wanted if key not in places):
+        raise ParamsError(f"{path} sets {', '.join(unknown)}, which {params_file} does not have; correct its spelling")
+    different = {key: place for key, place in places.items() if key in wanted and place.value != wanted[key]}
+    made = [Change(key, " ".join(text[p.start : p.end].split()), _written(wanted[key])) for key, p in different.items()]
+    for change in reversed(made):
+        text = _replaced(text, different[change.key], change.after)
+    check_params(yaml.safe_load(text), f"{params_file} with preset {name}")
+    return text, made
+
+
+def _replaced(text: str, place: _Place, value: str) -> str:
+    """With `value` there; a comment behind it stays in its column, if there is room."""
+    head, tail = text[: place.start], text[place.end :]
+    if comment := _COMMENT.match(tail):
+        room = len(comment[1]) + place.end - place.start - len(value)
+        tail = " " * max(1, room) + tail[len(comment[1]) :]
+    return head + (" " if head.endswith(":") else "") + value + tail
+
+
+def _path(presets: Path, name: str) -> Path:
     path = presets / f"{name}.yaml"
     if not path.is_file():
         raise ParamsError(f"there is no preset {name!r}; there are: {', '.join(names(presets)) or 'none'}")
-    return path.read_text(encoding="utf-8")
+    return path
 
 
-def _leaves(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping) and f"{above}{key}" not in _WHOLE:
-            yield from _leaves(value, f"{above}{key}.")
+def _leaves(content: Mapping[str, Any], places: Mapping[str, _Place], above: str = "") -> Iterator[tuple[str, Any]]:
+    """What a preset sets; a mapping that stands on one line of params.yaml is one value."""
+    for name, value in content.items():
+        key = f"{above}{name}"
+        if isinstance(value, Mapping) and key not in places:
+            yield from _leaves(value, places, f"{key}.")
         else:
-            yield f"{above}{key}", value
+            yield key, value
 
 
-_WHOLE = frozenset({"split_clean_noisy.shares"})
-"""Keys whose values stand in braces on one line."""
-
-
-def _places(text: str) -> dict[str, tuple[int, str]]:
-    """Line number and value as written of each leaf of params.yaml, by its key."""
-    found, above = dict[str, tuple[int, str]](), list[tuple[int, str]]()
-    for number, line in enumerate(text.splitlines()):
-        match = _LEAF.match(line)
-        if match is None:
-            continue
-        indent = len(match["indent"])
-        above = [each for each in above if each[0] < indent]
-        key = ".".join([*(name for _, name in above), match["key"]])
-        if match["value"].strip():
-            found[key] = (number, match["value"].strip())
+def _places(node: Any, content: Any, above: str = "") -> Iterator[tuple[str, _Place]]:
+    """Each value of params.yaml by its key, in their order."""
+    if not isinstance(content, Mapping):
+        return
+    for name, value in node.value:
+        key, known = f"{above}{name.value}", content.get(name.value)
+        if isinstance(value, yaml.MappingNode) and not value.flow_style:
+            yield from _places(value, known, f"{key}.")
         else:
-            above.append((indent, match["key"]))
-    return found
+            yield key, _Place(value.start_mark.index, _end(value), known)
+
+
+def _end(node: Any) -> int:
+    """Of a list with an item a line that of its last item: YAML lets it end at what follows, comments and all."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    return int(node.end_mark.index)
 
 
 def _written(value: Any) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 from attune.checkpoints import Checkpoint, TrainingRecord, TuningMethod, load_checkpoint, write_training_record
 from attune.dataset import Sounds, read_utterances
 from attune.devices import choose_device, reuse_freed_memory
-from attune.files import read_jsonl
+from attune.errors import ModelError, TrainingError
+from attune.files import read_jsonl, write_jsonl
 from attune.finetuning import processes
 from attune.finetuning.families import Example, FamilyMaker, family_of
 from attune.finetuning.forgetting import OutOfDomain
@@ -26,6 +27,8 @@ from attune.params import Params
 from attune.records import Selection, Utterance
 
 _LOG = logging.getLogger(__name__)
+_DROPPED = "dropped.jsonl"
+"""Names in a tuned folder what the model could not learn."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,15 @@ class Tuning:
             return "no errors were found, so there is nothing to train; the base model is released as it is."
         done = self.report
         return f"{self.method} on {done.trained_utterances} utterances in {done.steps} steps; {done.verdict()}."
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A selected utterance that this model cannot learn."""
+
+    id: str
+    reason: str
+    """A fixed word to count by, see `finetuning.families`."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +103,10 @@ def tune(
     """Fine-tunes `params.model` on `selected/train.jsonl` into `folder`; unfinished checkpoints stand in `work`, figures to watch
     where `live` says while it trains.
 
-    Raises ModelError where the base cannot be opened, TrainingError where it cannot learn from these utterances, or where
-    `params.train.processes` cannot share its batches.
+    Raises ModelError where the base cannot be opened or is what is to be written, TrainingError where it cannot learn from these
+    utterances, or where `params.train.processes` cannot share its batches.
     """
+    _require_another_base(params)
     if not any(s.role == "error" for s in read_jsonl(selected / "train.jsonl", Selection)):
         if live is not None:
             shutil.rmtree(live.folder, ignore_errors=True)  # of an earlier training
@@ -103,6 +116,23 @@ def tune(
     settled = params.model_copy(update={"train": params.train.model_copy(update={"processes": count})})
     arguments = (prepared, selected, settled, folder, work, live, craft, device)
     return _tune(*arguments, 0) if count == 1 else _together(count, arguments, 0)
+
+
+def _require_another_base(params: Params) -> None:
+    """Adapters that stand where their base stood would be adapters of themselves."""
+    result, base = params.paths.finetuned, Path(params.model.name)
+    if result.resolve() in (base.resolve(), *base.resolve().parents):
+        raise ModelError(
+            f"model.name is {params.model.name}, which is where training writes its result; keep the earlier one elsewhere: "
+            f"cp -r {result} models/first-stage, and set model.name to models/first-stage"
+        )
+
+
+def _require_transcribing(params: Params, checkpoint: Checkpoint) -> None:
+    """What is learnt stands under Whisper's prompt to transcribe, and would not be heard under that to translate."""
+    generation = getattr(checkpoint.model, "generation_config", None)
+    if params.model.task == "translate" and getattr(generation, "is_multilingual", False):
+        raise TrainingError("model.task is translate, and training teaches to transcribe; set model.task to transcribe")
 
 
 def _together(count: int, arguments: tuple[Path, Path, Params, Path, Path, Watched | None, Craft, str], halvings: int) -> Tuning:
@@ -135,6 +165,7 @@ def _tune(
     method: TuningMethod = params.train.method if errors else "none"
     report = TrainingReport()
     if errors:
+        _require_transcribing(params, checkpoint)
         examples, held_out = ([_example(s, utterances[s.id]) for s in side] for side in (train, validation))
         other = craft.out_of_domain(params, utterances.keys())
         sounds = Sounds(prepared)
@@ -143,6 +174,7 @@ def _tune(
             craft.family,
         )  # fmt: skip
         if processes.first():
+            write_jsonl(folder / _DROPPED, [Refused(*each) for each in sorted(report.refused.items())])
             lengths = {u.id: u.duration_s for u in utterances.values()}
             craft.describe(folder, Facts(checkpoint, model, params.train, [*train, *validation], lengths, report))
     if processes.first():

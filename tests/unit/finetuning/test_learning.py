@@ -181,3 +181,36 @@ def test_the_merged_model_has_the_logits_of_the_adapted_one(kind: str, method: s
         merged = copy.deepcopy(adapted).merge_and_unload()(**batch).logits
     assert float((tuned - base).abs().max()) > 1e-2
     assert torch.allclose(merged, tuned, atol=1e-3, rtol=1e-3)
+
+
+def test_whispers_positions_stay_sinusoids_where_all_weights_learn(models: Path) -> None:
+    model, family = calm(models / "whisper")
+    learning = {
+        name for name, p in prepared(model, family, train_params(method="full"), "cpu").named_parameters() if p.requires_grad
+    }
+    assert "model.decoder.embed_positions.weight" in learning
+    assert "model.encoder.conv1.weight" in learning
+    assert "model.encoder.embed_positions.weight" not in learning
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "whisper"])
+def test_clips_of_which_all_are_silent_can_be_learnt(kind: str, models: Path) -> None:
+    model, family = calm(models / kind)
+    losses = learnt(prepared(model, family, train_params(), "cpu").eval(), batch_of(family, texts=("", "")), 1e-2, 30)
+    assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+@pytest.mark.parametrize("stride", [2, 3])
+def test_wav2vec2_bert_has_as_many_positions_as_are_told(stride: int, adapter: bool, models: Path) -> None:
+    checkpoint = load_checkpoint(str(models / "wav2vec2-bert"), None)
+    checkpoint.processor.feature_extractor.stride = stride
+    config = checkpoint.config
+    config.add_adapter, config.num_adapter_layers, config.feature_projection_input_dim = adapter, 1, 80 * stride
+    model = type(checkpoint.model)(config).eval()
+    family = family_of("ctc", model, checkpoint.processor, None)
+    for samples in (8_000, 8_159, 8_160, 8_320, 8_480, 8_640, 8_800, 8_960, 9_119):
+        clip = tiny_models.speech(samples / 16_000, 0)
+        with torch.no_grad():
+            heard = model(**family.collate([(family.features(clip), [5])])).logits.shape[1]
+        assert family.positions(samples / 16_000) == heard

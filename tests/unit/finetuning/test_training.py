@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 
 from attune.checkpoints import Checkpoint, load_checkpoint, quietly
 from attune.errors import EnvironmentFault, TrainingError
-from attune.finetuning import methods, training
+from attune.finetuning import code_version, methods, training
 from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, family_of
 from attune.finetuning.forgetting import Forgetting
 from attune.finetuning.lessons import Features, Lesson
-from attune.finetuning.resuming import owned
+from attune.finetuning.resuming import forget, owned
 from attune.finetuning.trainer import WerTrainer, arguments
 from attune.finetuning.training import finetune
 from attune.params import TrainParams
@@ -167,6 +167,19 @@ def test_what_cannot_learn_is_one_line_with_what_to_change(kind: str, changes: d
         methods.prepared(checkpoint.model, family, params(**changes), "cpu")
 
 
+def test_what_validation_cannot_hear_whole_judges_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    heard = [*EXAMPLES[:2], Example("9", "too long a sound", 9.0)]
+    report = finetune(tiny("whisper"), EXAMPLES, heard, Tones(), params(epochs=1), None, tmp_path / "out", tmp_path / "work")
+    assert report.validation_utterances == 2
+    assert "1 of 3 validation utterances are longer than the model's window" in caplog.text
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_numpy_does_not_take_is_refused_with_the_params(seed: int) -> None:
+    with pytest.raises(ValidationError, match="seed"):
+        params(seed=seed)
+
+
 @pytest.mark.parametrize("rank", [0, -1, 513])
 def test_a_rank_that_no_adapter_can_have_is_refused_with_the_params(rank: int) -> None:
     with pytest.raises(ValidationError, match=r"lora\.rank"):
@@ -225,20 +238,25 @@ def test_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path
     last = max((tmp_path / "work").glob("*/checkpoint-*"))
     torn = shutil.copytree(last, last.with_name("checkpoint-99"), ignore=lambda *_: ["whole", "trainer_state.json"])
     os.truncate(torn / "adapter_model.safetensors", 100)  # as a kill in the middle of saving leaves it
-    finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
+    report = finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
     calm, storm = weights("calm"), weights("storm")
     assert calm.keys() == storm.keys()
     assert all(torch.equal(calm[name], storm[name]) for name in calm)
-    assert not list((tmp_path / "work").glob("*/checkpoint-*"))
+    with owned(report.checkpoints or tmp_path):
+        forget(report.checkpoints)  # somebody is at it again
+    assert list((tmp_path / "work").glob("*/checkpoint-*"))
+    forget(report.checkpoints)
+    assert not list((tmp_path / "work").glob("*"))
 
 
 def test_ctrl_c_saves_the_step_and_the_rest_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = params(epochs=2, batch_size=2, evaluations_per_epoch=0.5)
-    finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "calm", tmp_path / "calm-work")
+    settings = params(epochs=4, batch_size=2, evaluations_per_epoch=0.25)
+    report = finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "calm", tmp_path / "calm-work")
+    assert [step for step, _ in report.losses] == [2, 4, 6, 8]
     plain = training.WerTrainer.training_step
 
     def interrupted(self: Any, *arguments: Any, **named: Any) -> Any:
-        if self.state.global_step == 1:
+        if self.state.global_step == 2:
             os.kill(os.getpid(), signal.SIGINT)
         return plain(self, *arguments, **named)
 
@@ -247,9 +265,10 @@ def test_ctrl_c_saves_the_step_and_the_rest_ends_with_the_same_weights(tmp_path:
         finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
     monkeypatch.undo()
     (saved,) = (tmp_path / "work").glob("*/checkpoint-*")
-    assert saved.name == "checkpoint-2"
+    assert saved.name == "checkpoint-3"
     assert not (tmp_path / "storm").exists()
-    finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
+    resumed = finetune(tiny("whisper"), EXAMPLES, EXAMPLES, Tones(), settings, None, tmp_path / "storm", tmp_path / "work")
+    assert resumed.losses == report.losses  # the mean of steps 3 and 4 too, between which it was stopped
     calm, storm = (load_file(tmp_path / name / "lora_adapters" / "adapter_model.safetensors") for name in ("calm", "storm"))
     assert all(torch.equal(calm[name], storm[name]) for name in calm)
 
@@ -260,6 +279,15 @@ def test_a_second_writer_is_refused_with_the_owners_name(tmp_path: Path) -> None
         pass
     with owned(tmp_path / "home"):
         assert (tmp_path / "home" / "owner").is_file()
+
+
+def test_unfinished_trainings_of_other_params_are_kept_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other" / "checkpoint-3").mkdir(parents=True)
+    (tmp_path / "other" / "checkpoint-3" / "model.safetensors").write_bytes(b"x" * 3_000_000)
+    with owned(tmp_path / "home"):
+        pass
+    assert f"1 unfinished training(s) with other data or params keep 3 MB in {tmp_path}" in capfd.readouterr().err
+    assert (tmp_path / "other" / "checkpoint-3" / "model.safetensors").is_file()
 
 
 def test_where_memory_runs_out_fewer_at_once_make_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,15 +350,16 @@ def test_the_best_share_is_found_on_the_validation_side(tmp_path: Path) -> None:
     assert words.rate < report.wer_before
 
 
-def test_the_time_is_estimated_from_a_few_steps_and_compared_with_what_it_took() -> None:
+@pytest.mark.parametrize(("done", "to_come"), [(0, 2), (1, 1), (3, 0)])
+def test_the_time_is_estimated_from_a_few_steps_and_compared_with_what_it_took(done: int, to_come: int) -> None:
     now_s = iter([0.0, 10.0, 16.0, 30.0])
     estimate = Estimate(validation_s=3.0, evaluations=2, clock=lambda: next(now_s))
-    estimate.on_train_begin(None, None, None)
+    estimate.on_train_begin(None, SimpleNamespace(log_history=[{"loss": 1.0}, *[{"eval_wer": 0.5}] * done]), None)
     for step in range(1, 9):
         estimate.on_step_end(None, SimpleNamespace(max_steps=20, global_step=step), None)
     estimate.on_train_end(None, None, None)
-    assert estimate.estimated_s == 16.0 + 12 * 1.0 + 2 * 3.0
-    assert estimate.figures()["estimate_error"] == pytest.approx(34 / 30 - 1)
+    assert estimate.estimated_s == 16.0 + 12 * 1.0 + to_come * 3.0
+    assert estimate.figures()["estimate_error"] == pytest.approx(estimate.estimated_s / 30 - 1)
 
 
 def test_each_pass_hears_the_recordings_changed_and_the_same_pass_hears_them_alike(tmp_path: Path) -> None:
@@ -357,6 +386,29 @@ def test_changed_params_do_not_resume_another_run(tmp_path: Path) -> None:
     assert one != training._fingerprint(checkpoint, (EXAMPLES, EXAMPLES), params(), "es", "cpu")
 
 
+def test_other_code_or_libraries_do_not_resume_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in ("code_version.py", "families.py"):
+        shutil.copy(Path(training.__file__).with_name(file), tmp_path / file)
+    monkeypatch.setattr(code_version, "__file__", str(tmp_path / "code_version.py"))
+    one = code_version.code_version(family_of)
+    assert one == code_version.code_version(family_of)
+    (tmp_path / "losses.py").write_text("# another way to learn")
+    other = code_version.code_version(family_of)
+    monkeypatch.setattr(code_version, "version", lambda _: "9.9")
+    assert len({one, other, code_version.code_version(family_of)}) == 3
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.WerTrainer, "training_step", killed)
+    for _ in range(2):
+        monkeypatch.setattr(training, "code_version", code_version.code_version)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(tiny("ctc"), EXAMPLES, [], Tones(), params(), None, tmp_path / "out", tmp_path / "work")
+        monkeypatch.setattr(code_version, "version", lambda _: "10.0")
+    assert len(list((tmp_path / "work").iterdir())) == 2
+
+
 def test_without_validation_the_last_checkpoint_is_kept(tmp_path: Path) -> None:
     report = finetune(tiny("ctc"), EXAMPLES, [], Tones(), params(), None, tmp_path / "out", tmp_path / "work")
     assert report.wer_after is None
@@ -368,6 +420,7 @@ def test_examples_that_do_not_fit_are_dropped_and_counted(tmp_path: Path) -> Non
     odd = [*EXAMPLES, Example("4", "too long a sound", 9.0), Example("5", " ".join(["word"] * 99), 1.0)]
     report = finetune(tiny("whisper"), odd, [], Tones(), params(epochs=1), None, tmp_path / "out", tmp_path / "work")
     assert report.dropped == {"longer_than_window": 1, "text_too_long": 1}
+    assert report.refused == {"4": "longer_than_window", "5": "text_too_long"}
     assert report.trained_utterances == len(EXAMPLES)
 
 
@@ -381,7 +434,7 @@ def test_text_with_more_letters_than_frames_cannot_be_learned_by_ctc() -> None:
 
 
 def test_nothing_learnable_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="longer_than_window"):
+    with pytest.raises(TrainingError, match=r"trained on \(longer_than_window 1\); .*split_clean_noisy.cut_long_to_s"):
         finetune(tiny("whisper"), [Example("0", "stop", 9.0)], [], Tones(), params(), None, tmp_path / "o", tmp_path / "w")
 
 
@@ -404,3 +457,25 @@ def test_padding_does_not_change_the_loss_of_a_clip() -> None:
             alone = [float(checkpoint.model(**family.collate([row])).logits[0, :3].sum()) for row in rows]
             together = checkpoint.model(**family.collate(rows)).logits
         assert alone[0] == pytest.approx(float(together[0, :3].sum()), abs=2e-2)
+
+
+def test_where_memory_runs_out_in_validation_fewer_are_heard_at_once(tmp_path: Path) -> None:
+    checkpoint, heard = tiny("ctc"), list[int]()
+    family = family_of("ctc", checkpoint.model, checkpoint.processor, None)
+    plain = family.recognize
+
+    def hungry(model: Any, features: Any) -> list[str]:
+        heard.append(len(features))
+        if len(features) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return plain(model, features)
+
+    lesson = Lesson(Features(family, Tones()), EXAMPLES, EXAMPLES, Forgetting([], None))
+    trainer = WerTrainer(checkpoint.model, arguments(params(), tmp_path, 4, validated=True, device="cpu"), params(), lesson)
+    expected = trainer.validation_wer()
+    family.recognize = hungry  # type: ignore[method-assign]
+    assert trainer.validation_wer() == expected
+    assert heard == [4, 2, 1, 1, 1, 1]
+    family.recognize = lambda *_: (_ for _ in ()).throw(MemoryError())  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        trainer.validation_wer()

@@ -9,11 +9,11 @@ import tiny_models
 import yaml
 from shipped import train_params
 
-from attune.checkpoints import load_checkpoint
+from attune.checkpoints import TrainingRecord, load_checkpoint, quietly, write_training_record
 from attune.errors import ModelError
 from attune.finetuning.training_report import TrainingReport
 from attune.operations.base_cards import base_facts
-from attune.operations.model_card import Facts, write_card
+from attune.operations.model_card import Facts, _opening, write_card
 from attune.params import ModelParams, load_params
 from attune.records import Selection
 
@@ -86,6 +86,34 @@ def test_what_is_not_known_is_not_made_up(tmp_path: Path) -> None:
     assert "base_model" not in head
     assert "model-index" not in head
     assert "Not measured" in body
+
+
+def test_the_card_of_a_second_stage_says_how_to_open_both(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    tiny_models.make_whisper(tmp_path / "base")
+    with quietly():
+        lora = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+        get_peft_model(load_checkpoint(str(tmp_path / "base"), None).model, lora).save_pretrained(
+            tmp_path / "first/lora_adapters"
+        )
+    write_training_record(tmp_path / "first", TrainingRecord(str(tmp_path / "base"), None, "lora", "whisper"))
+    _, body = write(str(tmp_path / "first"), tmp_path / "out")
+    program = body.partition("```python\n")[2].partition("```")[0].splitlines()
+    assert program[3:6] == [
+        'base = AutoModelForSpeechSeq2Seq.from_pretrained("base", dtype="float32")',
+        'base = PeftModel.from_pretrained(base, "lora_adapters").merge_and_unload()',
+        'model = PeftModel.from_pretrained(base, "lora_adapters")',
+    ]
+
+
+def test_the_card_tells_a_pinned_revision_and_how_whisper_learnt(tmp_path: Path) -> None:
+    (line,) = _opening("openai/whisper-small", "abc", "A")
+    assert line == 'base = A.from_pretrained("openai/whisper-small", dtype="float32", revision="abc")'
+    tiny_models.make_whisper(tmp_path / "base")
+    _, body = write(str(tmp_path / "base"), tmp_path / "out")
+    assert f"| whisper.timestamps_share | {train_params().whisper.timestamps_share} |" in body
+    assert "lora.rank" not in write(str(tmp_path / "base"), tmp_path / "full", method="full")[1]
 
 
 def test_the_same_facts_give_the_same_bytes(tmp_path: Path) -> None:

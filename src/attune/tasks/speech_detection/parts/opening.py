@@ -120,6 +120,7 @@ def _adapted(name: str, folder: Path, revision: str | None, setup: Setup) -> Che
     with usable(folder), quietly():
         model: Any = PeftModel.from_pretrained(base.model, folder)
         model = model if setup.four_bit else model.merge_and_unload()  # merged into packed weights it would be another model
+    model.name_or_path = model.config._name_or_path = name  # else what is learnt on it would name this base's base as its own
     return replace(base, name=name, model=model.eval(), digest=digest_of(base.digest, files_digest(folder)))
 
 
