@@ -488,6 +488,17 @@ class Params(_Section):
     convert_ct2: ConvertParams
     registry: RegistryParams
 
+    @model_validator(mode="after")
+    def _starts_from_what_stays(self) -> Self:
+        """Adapters that stand where their base stood would be adapters of themselves."""
+        base = Path(self.model.name).absolute()
+        if self.paths.finetuned.absolute() in (base, *base.parents):
+            raise ValueError(
+                f"model.name is {self.model.name}, where training writes its result; keep the earlier one elsewhere: "
+                f"cp -r {self.paths.finetuned} models/first-stage, and set model.name to models/first-stage"
+            )
+        return self
+
 
 def load_params(path: Path) -> Params:
     """The checked contents of `path`. Raises ParamsError naming every fault at once: key, value seen, what is allowed."""
@@ -520,4 +531,6 @@ def _describe(fault: dict[str, Any]) -> str:
     if fault["type"] == "missing":
         return f"{where}: missing; take it from the params.yaml that ships with Attune"
     message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "value_error" and not fault["loc"]:
+        return message  # of sections together, which name what was seen
     return f"{where}: {message} (seen: {fault['input']!r})"

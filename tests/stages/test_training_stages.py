@@ -193,7 +193,11 @@ def test_a_base_that_stands_where_the_result_goes_is_refused(project: Path) -> N
     write_params(Path("params.yaml"), model={"name": "models/finetuned/lora_adapters"})
     result = CliRunner().invoke(import_module("stages.train").main, _options(*_TRAIN))
     assert result.exit_code == 2
-    assert "which is where training writes its result; keep the earlier one elsewhere: cp -r models/finetuned" in result.stderr
+    said = (
+        "model.name is models/finetuned/lora_adapters, where training writes its result; keep the earlier one elsewhere: cp -r "
+    )
+    assert said in result.stderr
+    assert len(result.stderr) < 300
 
 
 def test_a_model_that_is_to_translate_is_not_taught_to_transcribe(project: Path) -> None:

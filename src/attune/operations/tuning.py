@@ -10,7 +10,7 @@ from typing import Any
 from attune.checkpoints import Checkpoint, TrainingRecord, TuningMethod, load_checkpoint, write_training_record
 from attune.dataset import Sounds, read_utterances
 from attune.devices import choose_device, reuse_freed_memory
-from attune.errors import ModelError, TrainingError
+from attune.errors import TrainingError
 from attune.files import read_jsonl, write_jsonl
 from attune.finetuning import processes
 from attune.finetuning.families import Example, FamilyMaker, family_of
@@ -103,10 +103,9 @@ def tune(
     """Fine-tunes `params.model` on `selected/train.jsonl` into `folder`; unfinished checkpoints stand in `work`, figures to watch
     where `live` says while it trains.
 
-    Raises ModelError where the base cannot be opened or is what is to be written, TrainingError where it cannot learn from these
-    utterances, or where `params.train.processes` cannot share its batches.
+    Raises ModelError where the base cannot be opened, TrainingError where it cannot learn from these utterances, or where
+    `params.train.processes` cannot share its batches.
     """
-    _require_another_base(params)
     if not any(s.role == "error" for s in read_jsonl(selected / "train.jsonl", Selection)):
         if live is not None:
             shutil.rmtree(live.folder, ignore_errors=True)  # of an earlier training
@@ -116,16 +115,6 @@ def tune(
     settled = params.model_copy(update={"train": params.train.model_copy(update={"processes": count})})
     arguments = (prepared, selected, settled, folder, work, live, craft, device)
     return _tune(*arguments, 0) if count == 1 else _together(count, arguments, 0)
-
-
-def _require_another_base(params: Params) -> None:
-    """Adapters that stand where their base stood would be adapters of themselves."""
-    result, base = params.paths.finetuned, Path(params.model.name)
-    if result.resolve() in (base.resolve(), *base.resolve().parents):
-        raise ModelError(
-            f"model.name is {params.model.name}, which is where training writes its result; keep the earlier one elsewhere: "
-            f"cp -r {result} models/first-stage, and set model.name to models/first-stage"
-        )
 
 
 def _require_transcribing(params: Params, checkpoint: Checkpoint) -> None:

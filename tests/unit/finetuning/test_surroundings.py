@@ -16,6 +16,7 @@ from test_training import EXAMPLES, VARIED, Tones, params, tiny
 
 from attune.errors import EnvironmentFault, TrainingError
 from attune.finetuning import rooms, training
+from attune.finetuning.resuming import forget
 from attune.finetuning.rooms import in_room, simulated
 from attune.finetuning.surroundings import Surroundings, mixed
 from attune.finetuning.training import finetune
@@ -155,7 +156,8 @@ def test_training_resumed_among_noises_in_rooms_and_packed_with_timestamps_ends_
     some = [type(e)(e.id, e.text, 1.0, f"speaker {n % 2}") for n, e in enumerate(EXAMPLES)]
 
     def tune(name: str) -> dict[str, torch.Tensor]:
-        finetune(tiny("whisper"), some, EXAMPLES[:1], Tones(), asked, None, tmp_path / name, tmp_path / "work")
+        report = finetune(tiny("whisper"), some, EXAMPLES[:1], Tones(), asked, None, tmp_path / name, tmp_path / "work")
+        forget(report.checkpoints)
         return load_file(tmp_path / name / "lora_adapters" / "adapter_model.safetensors")
 
     calm = tune("calm")

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -391,7 +392,7 @@ def test_other_code_or_libraries_do_not_resume_another_run(tmp_path: Path, monke
         shutil.copy(Path(training.__file__).with_name(file), tmp_path / file)
     monkeypatch.setattr(code_version, "__file__", str(tmp_path / "code_version.py"))
     one = code_version.code_version(family_of)
-    assert one == code_version.code_version(family_of)
+    assert one == code_version.code_version(family_of) == code_version.code_version(partial(family_of, "whisper"))
     (tmp_path / "losses.py").write_text("# another way to learn")
     other = code_version.code_version(family_of)
     monkeypatch.setattr(code_version, "version", lambda _: "9.9")
