@@ -29,6 +29,7 @@ FOR_RECORDINGS = {
     "speed: 0.1 ": "speed: 0.2 ",
     "equalizer_db: 0.0 ": "equalizer_db: 15.0 ",
     "noise_snr_db: null": "noise_snr_db: [5, 30]",
+    "room: 0.0 ": "room: 0.25 ",
 }
 """Params for short clips of few people on one microphone each, as text to replace in params.yaml."""
 
