@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def _whisper(folder: Path, arguments: argparse.Namespace) -> None:
     peer = _child("peer", folder)
     _print("plain recipe, adapters in both", peer, peer)
     _print("attune, adapters in both", _child("ours", folder), peer)
+    _print("attune, both, clips packed", _child("ours-packed", folder), peer, "as if one person had said them all")
     first = _child("ours-decoder", folder)
     _print("attune, decoder only", first, peer, f"{first['once_s']:.1f} s for the encoder, once")
     _print("attune, decoder only, later run", _child("ours-decoder", folder), peer, "states from the cache")
@@ -143,7 +145,9 @@ def _examples(sounds: dict[str, Any]) -> list[Any]:
     return [Example(name, texts[name], lengths_s[name]) for name in sounds]
 
 
-def _ours(folder: Path, arguments: argparse.Namespace, *, part: str = "both", varied: bool = False) -> dict[str, Any]:
+def _ours(
+    folder: Path, arguments: argparse.Namespace, *, part: str = "both", varied: bool = False, packed: bool = False
+) -> dict[str, Any]:
     from attune.checkpoints import load_checkpoint
     from attune.devices import choose_device, peak_memory_mb, reuse_freed_memory
     from attune.finetuning import training
@@ -159,16 +163,17 @@ def _ours(folder: Path, arguments: argparse.Namespace, *, part: str = "both", va
         "method": "lora", "learning_rate": params.learning_rate.model_copy(update={"lora": RATE}),
         "augmentation": params.augmentation.model_copy(update=off), "evaluations_per_epoch": 1.0, "precision": "auto",
         "gradient_checkpointing": False,
-        "whisper": params.whisper.model_copy(update={"timestamps_share": 0.0, "packing": False}),
+        "whisper": params.whisper.model_copy(update={"timestamps_share": 0.0, "packing": packed}),
     }  # fmt: skip
     sounds = _sounds(folder)
+    examples = [replace(example, speaker="one") for example in _examples(sounds)]
     spent, once = _Clock(), _Clock()
     plain_train, plain_once = training._train, training.hear_once
     training._train = lambda *given: spent.during(lambda: plain_train(*given))
     training.hear_once = lambda *given: once.during(lambda: plain_once(*given))
     with tempfile.TemporaryDirectory() as work:
         report = training.finetune(
-            load_checkpoint(str(folder / "model"), None), _examples(sounds), [], sounds, params.model_copy(update=changed), None,
+            load_checkpoint(str(folder / "model"), None), examples, [], sounds, params.model_copy(update=changed), None,
             Path(work) / "out", Path(work) / "work", choose_device("auto"),
         )  # fmt: skip
         peak_mb = peak_memory_mb(choose_device("auto"))
@@ -316,6 +321,7 @@ _RUN: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
     "peer-bf16": lambda folder, arguments: _peer(folder, arguments, bf16=True),
     "ours": _ours,
     "ours-decoder": lambda folder, arguments: _ours(folder, arguments, part="decoder"),
+    "ours-packed": lambda folder, arguments: _ours(folder, arguments, packed=True),
     "ours-varied": lambda folder, arguments: _ours(folder, arguments, varied=True),
 }
 

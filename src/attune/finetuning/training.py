@@ -19,6 +19,7 @@ from attune.checkpoints import Checkpoint, quietly
 from attune.devices import free_memory, is_memory
 from attune.errors import EnvironmentFault
 from attune.finetuning import processes
+from attune.finetuning.attention import attend_by_head
 from attune.finetuning.code_version import code_version
 from attune.finetuning.estimating import Estimate
 from attune.finetuning.families import Example, FamilyMaker, SoundSource, family_of
@@ -45,6 +46,7 @@ from attune.params import TrainParams
 
 _LOG = logging.getLogger(__name__)
 _FEW_POSITIONS = 1000
+_EAGER_BYTES, _BY_HEAD_BYTES = 4, 2
 _MOST_WEIGHT_BYTES = 4 << 30
 
 
@@ -198,15 +200,17 @@ def _scores_of_the_kept(trainer: WerTrainer) -> tuple[float | None, float | None
 
 
 def _choose_attention(model: Any, params: TrainParams, device: str, positions: int) -> None:
-    """Plain matrix products for short clips in bfloat16 on a CPU, where a step with torch's fused attention takes a sixth longer.
-
-    They keep every attention weight for the way back, twice in two bytes.
+    """How attention is computed in bfloat16 on a CPU, where torch's fused one takes a sixth longer for a step of short clips, and
+    more for long windows; both other ways keep every attention weight for the way back.
     """
+    if device != "cpu" or precision_of(params, device) != "bfloat16":
+        return
     config = model.config.get_text_config()
-    weight_bytes = 4 * params.batch_size * config.num_hidden_layers * config.num_attention_heads * positions**2
-    few = positions <= _FEW_POSITIONS and weight_bytes <= _MOST_WEIGHT_BYTES
-    if device == "cpu" and precision_of(params, device) == "bfloat16" and few:
+    weights = params.batch_size * config.num_hidden_layers * config.num_attention_heads * positions**2
+    if positions <= _FEW_POSITIONS and _EAGER_BYTES * weights <= _MOST_WEIGHT_BYTES:
         model.set_attn_implementation("eager")
+    elif model._supports_sdpa and _BY_HEAD_BYTES * weights <= _MOST_WEIGHT_BYTES:
+        attend_by_head(model)
 
 
 def _fingerprint(
