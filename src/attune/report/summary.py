@@ -79,14 +79,19 @@ def facts_of(
 ) -> RunFacts:
     """The facts out of the parsed scores, `train.json` and `convert_ct2.json`, and out of the whole evaluation.
 
-    Raises DataError where the scores, or whether anything was trained, are missing; anything else that is missing is None.
+    Raises DataError where the scores, or whether anything was trained, are missing or of another form; anything else that is
+    missing is None.
     """
     try:
         slices = {name: _slice_facts(evaluate[name]) for name in _TITLES if name == "overall" or name in evaluate}
-        confidence, trained = float(evaluate["confidence"]), bool(train["trained"])
+        confidence, trained = _number(evaluate["confidence"]), bool(train["trained"])
     except KeyError as error:
         raise DataError(
             f"the metrics of evaluate or train lack {error}; make them anew with: dvc repro --force evaluate"
+        ) from error
+    except TypeError as error:
+        raise DataError(
+            f"the scores of evaluate are of another version of Attune ({error}); make them anew with: dvc repro --force evaluate"
         ) from error
     return RunFacts(
         slices=slices,
@@ -223,12 +228,16 @@ def _next(facts: RunFacts) -> str:
     )
 
 
-def _slice_facts(content: Mapping[str, Any]) -> SliceFacts:
+def _slice_facts(content: Any) -> SliceFacts:
     """JSON has null where a rate or a bound does not exist."""
+    if not isinstance(content, Mapping):
+        raise TypeError(f"{content!r} is no slice")
     return SliceFacts(**{field.name: _number(content[field.name]) for field in fields(SliceFacts)})
 
 
 def _number(value: Any) -> Any:
+    if not isinstance(value, int | float | None):
+        raise TypeError(f"{value!r} is no number")
     return math.nan if value is None else value
 
 

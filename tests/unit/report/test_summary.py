@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from evaluations import evaluated, four
+from projects import evaluate_into, project
 
+from attune.cli import main
 from attune.errors import DataError
 from attune.records import Utterance
 from attune.report import tables
@@ -171,6 +174,30 @@ def test_rates_that_do_not_exist_are_not_shown_as_numbers() -> None:
 def test_missing_scores_name_the_key_and_the_command(evaluate: dict[str, Any], train: dict[str, Any], lacking: str) -> None:
     with pytest.raises(DataError, match=rf"lack '{lacking}'.*dvc repro"):
         _facts(evaluate=evaluate, train=train)
+
+
+@pytest.mark.parametrize("overall", [3, None, [], "all", _SLICE | {"base_wer": "low"}])
+def test_scores_of_another_form_name_the_command(overall: object) -> None:
+    with pytest.raises(DataError, match=r"of another version of Attune \(.*\); make them anew with: dvc repro --force evaluate"):
+        _facts(evaluate=_EVALUATE | {"overall": overall})
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3", ""])
+@pytest.mark.parametrize("file", ["evaluation/scores.json", "train.json", "convert_ct2.json", "evaluation_results.json"])
+def test_damaged_metrics_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: str
+) -> None:
+    evaluate_into(project(tmp_path), 3)
+    for name in ("train.json", "convert_ct2.json"):
+        (tmp_path / "metrics" / name).write_text('{"trained": true}')
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["summary"]).exit_code == 0
+    (tmp_path / "metrics" / file).write_text(content)
+    done = CliRunner().invoke(main, ["summary"])
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert file in done.stderr
+    assert "dvc repro --force" in done.stderr
 
 
 def test_the_evaluation_s_own_metrics_are_understood() -> None:

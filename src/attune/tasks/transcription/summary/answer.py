@@ -9,6 +9,9 @@ from attune.params import PathParams
 from attune.report.results import read_results
 from attune.report.summary import facts_of, summary
 from attune.report.tables import SCORES
+from attune.report.wording import shortened
+
+_REMEDY = "take it out of git or DVC again, or make it anew with: dvc repro --force"
 
 
 def summarize(paths: PathParams) -> str:
@@ -21,7 +24,11 @@ def summarize(paths: PathParams) -> str:
 
 def _read_metrics(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist yet; run: dvc repro") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON ({error}); {_REMEDY}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no metrics but {shortened(str(content), 40)}; {_REMEDY}")
     return content
