@@ -222,7 +222,7 @@ def _next(facts: RunFacts) -> str:
         (
             "What to do next",
             f"  your own recordings    put them into {facts.raw_folder} in place of what is there, then: dvc repro",
-            "  another setting        git commit, dvc exp run -S train.lora.rank=64, then compare: dvc exp show",
+            "  another setting        git commit, dvc exp run -S train.lora.rank=64, then: attune compare --all",
             "  what a change brought  dvc metrics diff",
         )
     )

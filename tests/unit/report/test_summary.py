@@ -184,9 +184,7 @@ def test_scores_of_another_form_name_the_command(overall: object) -> None:
 
 @pytest.mark.parametrize("content", ["{", "[]", "3", ""])
 @pytest.mark.parametrize("file", ["evaluation/scores.json", "train.json", "convert_ct2.json", "evaluation_results.json"])
-def test_damaged_metrics_are_told_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: str
-) -> None:
+def test_damaged_metrics_are_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: str) -> None:
     evaluate_into(project(tmp_path), 3)
     for name in ("train.json", "convert_ct2.json"):
         (tmp_path / "metrics" / name).write_text('{"trained": true}')
