@@ -7,6 +7,7 @@ the name. What git does not hold, as the graph keeps it in DVC's cache, is asked
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,3 +111,11 @@ class Repository:
             [program, *arguments], cwd=self._folder, env=environment, capture_output=True, encoding="utf-8", check=False
         )
         return done.stdout if done.returncode == 0 else None
+
+
+def distinct(revisions: Iterable[Revision], reference: Revision) -> list[Revision]:
+    """Each state once, under its first name, and without that of `reference`: what is compared twice counts as two tests."""
+    by_commit: dict[str | None, Revision] = {}
+    for each in revisions:
+        by_commit.setdefault(each.commit, each)
+    return [each for commit, each in by_commit.items() if commit != reference.commit]
