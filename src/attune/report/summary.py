@@ -66,6 +66,8 @@ class RunFacts:
     raw_folder: Path
     results: Results | None
     """Everything that the evaluation found, for its verdict and advice."""
+    real_time_factors: Mapping[str, float]
+    """Seconds of work for a second of sound, of base and tuned, when they were last heard here; empty where they were not."""
 
 
 def facts_of(
@@ -76,6 +78,7 @@ def facts_of(
     model_folder: Path,
     raw_folder: Path,
     results: Results | None = None,
+    real_time_factors: Mapping[str, float] | None = None,
 ) -> RunFacts:
     """The facts out of the parsed scores, `train.json` and `convert_ct2.json`, and out of the whole evaluation.
 
@@ -113,6 +116,7 @@ def facts_of(
         model_folder=model_folder,
         raw_folder=raw_folder,
         results=results,
+        real_time_factors=real_time_factors or {},
     )
 
 
@@ -123,7 +127,7 @@ def summary(facts: RunFacts) -> str:
         *(_slice(title, facts.slices[name], facts) for name, title in _TITLES.items() if name in facts.slices),
         *([judgement(facts.results)] if facts.results else []),
         _trust(facts),
-        _training(facts) + "\n" + _release(facts),
+        "\n".join(part for part in (_training(facts), _release(facts), _speed(facts)) if part),
         *([advice(facts.results)] if facts.results else []),
         _next(facts),
     ]
@@ -153,7 +157,9 @@ def _improvement(part: SliceFacts, confidence: float) -> str:
     interval = f"{confidence:.0%} interval {part.improvement_low:.2f} to {part.improvement_high:.2f}"
     if math.isnan(part.improvement_low):
         interval = "no interval, as too little was tested"
-    return f"{part.improvement_points:.2f} percentage points of WER ({interval})"
+    cer_points = (part.base_cer - part.tuned_cer) * 100
+    of_cer = "" if math.isnan(cer_points) else f", {cer_points:.2f} of CER"
+    return f"{part.improvement_points:.2f} percentage points of WER ({interval}){of_cer}"
 
 
 def _verdict(part: SliceFacts) -> str:
@@ -203,6 +209,13 @@ def _release(facts: RunFacts) -> str:
     made_of = ", ".join(part for part in (facts.engine, facts.quantization, size) if part)
     deployed = f"Model to deploy: {facts.model_folder}{f' ({made_of})' if made_of else ''}."
     return _wrap(f"{deployed} {_parity(facts)}{_exported_so(facts)}")
+
+
+def _speed(facts: RunFacts) -> str:
+    if not facts.real_time_factors:
+        return ""
+    told = ", ".join(f"{name} {factor:.2g}" for name, factor in facts.real_time_factors.items())
+    return _wrap(f"Real-time factor of the last evaluation here: {told} (seconds of work for a second of sound).")
 
 
 def _parity(facts: RunFacts) -> str:

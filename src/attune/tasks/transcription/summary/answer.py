@@ -19,7 +19,16 @@ def summarize(paths: PathParams) -> str:
     files = (f"evaluation/{SCORES}", "train.json", "convert_ct2.json")
     measured = [_read_metrics(paths.metrics / file) for file in files]
     results = read_results(paths.metrics / "evaluation_results.json")
-    return summary(facts_of(*measured, model_folder=paths.ct2, raw_folder=paths.raw, results=results))
+    speed = _real_time_factors(paths.metrics / "timing/evaluate.json")
+    return summary(facts_of(*measured, model_folder=paths.ct2, raw_folder=paths.raw, results=results, real_time_factors=speed))
+
+
+def _real_time_factors(path: Path) -> dict[str, float]:
+    """Of base and tuned model; empty in a clone, as times stay where they were taken."""
+    content = _read_metrics(path) if path.is_file() else {}
+    parts = {name: part for name in ("base", "tuned") if isinstance(part := content.get(name), dict)}
+    factors = {name: part.get("real_time_factor") for name, part in parts.items()}
+    return {name: float(factor) for name, factor in factors.items() if isinstance(factor, int | float)}
 
 
 def _read_metrics(path: Path) -> dict[str, Any]:
