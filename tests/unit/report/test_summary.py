@@ -15,7 +15,8 @@ from attune.files import write_json
 from attune.records import Utterance
 from attune.report import tables
 from attune.report.results import Results
-from attune.report.summary import RunFacts, SliceFacts, facts_of, summary
+from attune.report.run_facts import RunFacts, SliceFacts, facts_of
+from attune.report.summary import summary
 
 _SLICE: dict[str, Any] = {
     "utterances": 200,

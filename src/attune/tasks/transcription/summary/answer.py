@@ -7,7 +7,8 @@ from typing import Any
 from attune.errors import DataError
 from attune.params import PathParams
 from attune.report.results import read_results
-from attune.report.summary import facts_of, summary
+from attune.report.run_facts import facts_of
+from attune.report.summary import summary
 from attune.report.tables import SCORES
 from attune.report.wording import shortened
 
