@@ -64,7 +64,7 @@ class Repository:
         return Revision(name, found[0][1])
 
     def experiments(self, commit: str) -> list[Revision]:
-        """Those that were made from `commit`, in the order of their names."""
+        """Those that were made from `commit`, in the order of their names and of the numbers in these."""
         found = self._experiments(f"refs/exps/{commit[:2]}/{commit[2:]}/*")
         return [Revision(ref.rpartition("/")[2], made) for ref, made in found]
 
@@ -97,7 +97,7 @@ class Repository:
         return str(content)
 
     def _experiments(self, pattern: str) -> list[tuple[str, str]]:
-        listed = self._git("for-each-ref", "--format=%(refname) %(objectname)", pattern)
+        listed = self._git("for-each-ref", "--sort=version:refname", "--format=%(refname) %(objectname)", pattern)
         pairs = (line.rpartition(" ") for line in (listed or "").splitlines())
         return [(ref, commit) for ref, _, commit in pairs]
 
