@@ -86,9 +86,8 @@ def sureness(results: Results) -> str:
     if gained.none:
         return "Both models make as many errors in every recording: there is no difference to be sure of."
     way = "better" if gained.points > 0 else "worse" if gained.points < 0 else "neither better nor worse"
-    told = (
-        f"The tuned model is {way}, beyond chance" if gained.certain else f"In this test tuned is {way}, but that may be chance"
-    )
+    start = f"The tuned model is {way}, beyond chance" if gained.certain else f"In this test the tuned model is {way}"
+    told = start if gained.certain else f"{start}, but that may be chance"
     likely = (
         ""
         if gained.probability_better is None
@@ -117,13 +116,14 @@ def todo(results: Results) -> list[str]:
 
 def _verdict(results: Results) -> str:
     judged = results.verdict
-    word, kind = ("✓ Passed", "") if judged.passed else ("✗ Not passed", " no")
+    word, kind = ("✓ Passed", "") if judged.passed else ("✗ Not passed: do not deploy", " no")
+    advised = [each.text for each in results.advice if each.about == "deploy"] if judged.passed else []
     warned = f"<h2>Be warned</h2>{bullets(judged.warnings)}" if judged.warnings else ""
     sentence = judged.sentence.removeprefix("Passed: ").removeprefix("Not passed: ")
     sentence = sentence[:1].upper() + sentence[1:]
     return (
         f'<div class="verdict{kind}" role="group" aria-label="Verdict"><p class="word">{word}</p>{paragraph(sentence)}'
-        f"{paragraph(sureness(results))}</div>{warned}"
+        f"{paragraph(sureness(results))}{''.join(map(paragraph, advised))}</div>{warned}"
     )
 
 

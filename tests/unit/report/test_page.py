@@ -189,6 +189,14 @@ def test_small_tests_have_a_page_and_say_how_little_they_tell(utterances: int) -
         assert "How sure that is cannot be told" in text
 
 
+def test_the_first_thing_said_is_whether_to_deploy() -> None:
+    utterances, base, tuned = four()
+    better = evaluated(utterances, base, tuned, validation={"require_significance": False})
+    for found, said in ((better, "Deploy: 83% of the base model"), (evaluated(utterances, base, base), "do not deploy")):
+        text = page(found.results, _exhibits(found.results, found.utterances))
+        assert said in text.partition('aria-label="Verdict"')[2].partition("</div>")[0]
+
+
 def test_no_difference_at_all_is_not_called_chance() -> None:
     utterances, base, _ = four()
     same = evaluated(utterances, base, base)

@@ -34,7 +34,7 @@ document.getElementById("shown").onload = async (event) => {
   all("details").forEach((e) => { e.open = true; });
   const sounds = all("audio");
   await Promise.all(sounds.slice(0, 3).map((s) => new Promise((done) => {
-    s.onloadedmetadata = done; s.onerror = done; s.preload = "metadata"; s.load();
+    s.onloadedmetadata = done; s.onerror = done; s.muted = true; s.play();
   })));
   const reached = all("a[href], audio, summary, [tabindex]").map((e) => {
     e.focus();
@@ -113,7 +113,7 @@ def _shown(address: str, folder: Path, name: str, width: int) -> tuple[dict[str,
     (folder / "probe.html").write_text(_PROBE.replace("WIDTH", str(width)).replace("PAGE", name), encoding="utf-8")
     command = [
         str(_BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-        "--enable-blink-features=ComputedAccessibilityInfo",
+        "--enable-blink-features=ComputedAccessibilityInfo", "--autoplay-policy=no-user-gesture-required",
         f"--user-data-dir={folder / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         "--window-size=1400,900", "--virtual-time-budget=10000", "--enable-logging=stderr", "--v=0", "--dump-dom",
         f"{address}/probe.html",
