@@ -4,6 +4,7 @@
     python benchmarks/evaluate.py peers      rates beside jiwer's, intervals beside kaldialign's (to be installed) and scipy's
     python benchmarks/evaluate.py coverage   how often 95% intervals hold the truth, in 1,000 made tests
     python benchmarks/evaluate.py null       how often equal systems are called different, in 1,000 made comparisons
+    python benchmarks/evaluate.py page       report.html as full as it gets: its size, and how long Chromium takes to open it
     python benchmarks/evaluate.py all
 
 Tests are made as speech goes: speakers are of different difficulty, and so are their utterances. Run it on an idle machine.
@@ -11,12 +12,15 @@ Tests are made as speech goes: speakers are of different difficulty, and so are 
 
 import argparse
 import random
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import jiwer
 import numpy as np
+from full_page import full_page, opening_s
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -33,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts: dict[str, Callable[[], None]] = {
         "speed": measure_speed, "peers": compare_with_peers, "coverage": measure_coverage, "null": measure_null,
+        "page": measure_page,
     }  # fmt: skip
     parser.add_argument("part", choices=[*parts, "all"])
     part = parser.parse_args().part
@@ -113,6 +118,18 @@ def measure_null() -> None:
         texts = [(text, _misheard(text, 0.2, draw), _misheard(text, 0.2, draw)) for text in references]
         called_by_segments += matched_pairs(texts).p_value < 1 - _CONFIDENCE
     print(f"100 utterances, no difference: called different by MAPSSWE {called_by_segments / _TRIALS:.1%} of {_TRIALS}")
+
+
+def measure_page() -> None:
+    """From the request to the load event and to the first paint, in a browser that runs already."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = full_page(Path(folder))
+        loaded_s, painted_s = (sorted(times) for times in zip(*opening_s(page), strict=True))
+        size_mb, middle = page.stat().st_size / 1e6, len(loaded_s) // 2
+    for what, times in (("loaded", loaded_s), ("painted", painted_s)):
+        print(
+            f"report.html of {size_mb:.2f} MB {what} in {times[middle]:.2f} s (median of {len(times)}, at most {times[-1]:.2f} s)"
+        )
 
 
 def _independent() -> None:

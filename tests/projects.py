@@ -90,4 +90,4 @@ def evaluate_into(folder: Path, errors: int, count: int = 24, size_mb: float | N
     write_json(metrics / "convert_ct2.json", {} if size_mb is None else {"size_mb": size_mb})
     write_csv(metrics / "plots/training_loss.csv", ("step", "loss"), [])
     write_csv(metrics / "plots/validation_wer.csv", ("step", "validation_wer"), [])
-    write_reports(metrics, found.results, found.utterances, Tones(0.1), Training(), load_params(_SHIPPED))
+    write_reports(metrics, found.results, found.utterances, utterances, Tones(0.1), Training(), load_params(_SHIPPED))

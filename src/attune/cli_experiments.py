@@ -44,7 +44,7 @@ def compare(
 ) -> None:
     """Compares experiments and revisions with one of them; without names the workspace with HEAD."""
     from attune.files import write_csv, write_text
-    from attune.operations.revisions import WORKSPACE, Repository
+    from attune.operations.revisions import WORKSPACE, Repository, distinct
     from attune.report import comparing, comparison_page, comparison_tables
     from attune.report.experiments import load_experiment
     from attune.workcache import WorkCache
@@ -60,10 +60,10 @@ def compare(
     others = [repository.resolve(name) for name in revisions]
     if everything:
         made = repository.experiments(reference.commit or repository.resolve("HEAD").commit or "")
-        others += [each for each in made if each.commit not in {other.commit for other in others}]
+        others += made
     if everything and not others:
         raise DataError(f"no experiment was made from {against}; make some with: attune sweep, or see: dvc exp list -A")
-    others = others or [repository.resolve(WORKSPACE)]
+    others = distinct(others, reference) or others or [repository.resolve(WORKSPACE)]
     settings, cache = Path(params_file.name), WorkCache()
     first, *rest = (load_experiment(repository, each, params.paths.metrics, settings, cache) for each in (reference, *others))
     found = comparing.compare(first, rest, params.evaluate, cost, common)
@@ -89,6 +89,7 @@ def sweep(
 ) -> None:
     """Tries every combination of settings: prints the commands of DVC's queue for it, and with --run runs them."""
     from attune.operations.sweeping import plan, run
+    from attune.report.wording import counted
 
     values = {"train.lora.rank": list(ranks), "model.name": list(models)}
     for given in sets:
@@ -100,10 +101,8 @@ def sweep(
     click.echo(planned.script(), nl=False)
     if now:
         run(planned, params_file.parent)
-    names = " ".join(planned.experiments)
-    click.echo(
-        f"# {len(planned.experiments)} experiments; {'compare them' if now else 'then compare them'}: attune compare {names}"
-    )
+    count, names = counted(len(planned.experiments), "experiment"), " ".join(planned.experiments)
+    click.echo(f"# {count}; {'compare' if now else 'then compare'} with: attune compare {names}")
 
 
 def _show_trend(repository: "Repository", metrics: Path, last: int, until: "Revision", csv_file: Path | None) -> None:

@@ -1,8 +1,10 @@
 """The real graph on a small demo corpus, in a copy of the project: it ends well, and a second run has nothing to do."""
 
 import copy
+import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STAGES = ["split_clean_noisy", "stt_baseline", "llm_gold", "select_errors", "train", "evaluate", "convert_ct2"]
 MADE_BY_RUNS = ("data/raw.dvc", "dvc.lock", "metrics/")
 """What `make run` leaves in the project under git."""
+_IDENTITY = {f"GIT_{role}_{what}": "test@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 SMALL = {"train.epochs": 1, "train.evaluations_per_epoch": 1, "evaluate.bootstrap_samples": 200}
 
 
@@ -175,10 +178,34 @@ def test_the_graph_makes_gold_and_selects_with_every_corrector(project: Project,
     assert (calls["calls"] > 0) == (corrector != "references")
 
 
+@pytest.mark.timeout(1500)
+def test_ranks_and_both_tiny_models_are_swept_and_compared(project: Project, tmp_path: Path) -> None:
+    """The command of docs/experiments.md, in a copy, as it puts the recordings under DVC."""
+    written = (ROOT / "docs" / "experiments.md").read_text()
+    (command,) = re.findall(r"^    (attune sweep .* --run) ", written, re.M)
+    project.run("dvc", "repro")  # the test before leaves gold of another corrector
+    shutil.copytree(project.folder, tmp_path / "copy")
+    copied = project.within(tmp_path / "copy")
+    copied.environment = {**project.environment, **_IDENTITY}
+    copied.run("dvc", "add", "--quiet", "data/raw")
+    copied.commit("first run")
+    copied.run(*command.split(), "--jobs", "2")
+    copied.run("attune", "compare", "--all", "--csv", "compared.csv", "--html", "compared.html")
+    with (copied.folder / "compared.csv").open(encoding="utf-8") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    names = {f"sweep-rank-{rank}-{model}" for rank in (4, 8, 16) for model in ("whisper", "ctc")}
+    assert set(rows) == {"HEAD", *names}
+    for name in names:
+        assert rows[name]["judgement"] in ("better", "worse", "uncertain", "same")
+        assert f"train.lora.rank={name.split('-')[2]}" in rows[name]["changed_params"]
+        assert ("model.name=models/tiny/ctc" in rows[name]["changed_params"]) == name.endswith("ctc")
+        assert all(float(rows[name][cost]) > 0 for cost in ("size_mb", "minutes", "memory_mb"))
+    assert len({row["wer"] for row in rows.values()}) > 2
+
+
 def test_a_model_ships_and_is_taken_back(project: Project, tmp_path: Path) -> None:
     """As the README has it, with the storage that there is out of the box; the last test here, as it trains anew."""
-    who = {f"GIT_{role}_{what}": "test@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    project.environment |= {**who, "HOME": str(tmp_path / "home")}
+    project.environment |= {**_IDENTITY, "HOME": str(tmp_path / "home")}
     shared = str(tmp_path / "shared.git")
     project.run("git", "init", "--quiet", "--bare", shared)
     project.run("git", "remote", "add", "origin", shared)

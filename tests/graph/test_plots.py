@@ -18,7 +18,12 @@ from attune.tasks.protocol import COSTS
 
 ROOT = Path(__file__).parents[2]
 _EXPORTS = ("export_size", "export_speed", "export_memory")
-_DRAWN = ("wer_by_condition", "wer_by_snr", "wer_by_duration", "confusions_left", "reliability_tested", *_EXPORTS)
+_CURVES = {
+    "reliability": ("said", "before", "after", "ideal"),
+    "validation_wer": ("step", "validation_wer", "forgetting_wer"),
+    "training_loss": ("step", "loss"),
+}
+_DRAWN = (*_CURVES, "wer_by_condition", "wer_by_snr", "wer_by_duration", "confusions_left", "reliability_tested", *_EXPORTS)
 
 
 @pytest.fixture
@@ -33,6 +38,9 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder, columns in (("plots", ("size_mb",)), ("timing", COSTS)):
         rows = [{"export": kind, **dict.fromkeys(columns, size)} for kind, size in (("int8", 2.5), ("float32", 8.0))]
         write_csv(tmp_path / "metrics" / folder / "exports.csv", ("export", *columns), rows)
+    for name, (across, first, *others) in _CURVES.items():
+        rows = [{across: n / 4, first: n / 5, **dict.fromkeys(others, None if n % 2 else 0.5)} for n in range(4)]
+        write_csv(tmp_path / f"metrics/plots/{name}.csv", (across, first, *others), rows)
     subprocess.run(["git", "init", "--quiet"], check=True)
     _dvc("init", "--quiet")
     for folder in ("plots", "plots-page"):
@@ -56,6 +64,23 @@ def test_plots_are_drawn_from_what_the_stage_writes_and_fetch_nothing(shown: Pat
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", text.partition("<body>")[2])
     assert "cdn" not in text.partition("<script>")[0]
     assert "<script src" not in text
+
+
+def test_what_was_not_measured_is_no_zero(shown: Path) -> None:
+    """Vega takes an empty cell for 0, unless it is told to leave it out."""
+    rates = shown / "metrics/plots/evaluation/wer_by_condition.csv"
+    rates.write_text(rates.read_text() + "silent,base,,,\n")
+    data = json.loads(_dvc("plots", "show", "--json"))["data"]
+    seen = 0
+    for name in (*_CURVES, "wer_by_condition"):
+        (spec,) = (part["content"] for part in data[name])
+        drawn = spec.get("spec", spec)
+        for layer in drawn.get("layer", [drawn]):
+            used = {field for field in _fields(layer["encoding"]) if any(row.get(field) == "" for row in spec["data"]["values"])}
+            filters = " ".join(str(step.get("filter", "")) for step in layer["transform"])
+            assert all(f"{field}" in filters and "!== ''" in filters for field in used), (name, used)
+            seen += len(used)
+    assert seen == 3
 
 
 def _fields(content: Any) -> set[str]:

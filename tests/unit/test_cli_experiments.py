@@ -87,6 +87,29 @@ def test_several_comparisons_are_corrected_by_holm(revisions: Path, tmp_path: Pa
     assert float(rows["workspace"]["better_by_points"]) == 0
 
 
+def test_what_is_named_twice_is_compared_once(revisions: Path, tmp_path: Path) -> None:
+    same = git(revisions, "rev-parse", "better")
+    names = ("better", "workspace", "better", same, "first")
+    said(revisions, "compare", "--against", "first", *names, "--csv", str(tmp_path / "c.csv"))
+    rows = rows_of(tmp_path / "c.csv")
+    assert list(rows) == ["first", "better", "workspace"]
+    assert float(rows["better"]["p_value_corrected"]) == pytest.approx(2 * float(rows["better"]["p_value"]))
+
+
+def test_an_experiment_that_did_not_pass_is_not_recommended(tmp_path: Path) -> None:
+    folder = project(tmp_path / "failed")
+    evaluate_into(folder, 4)
+    commit(folder, "first")
+    evaluate_into(folder, 1)
+    assert "do not deploy" not in said(folder, "compare")
+    results = folder / "metrics/evaluation_results.json"
+    results.write_text(results.read_text().replace('"passed": true', '"passed": false'))
+    output = " ".join(said(folder, "compare", "--html", str(tmp_path / "c.html")).split())
+    assert "better than HEAD. It did not pass validation, though: do not deploy it yet." in output
+    assert "Did not pass validation against the base model: workspace." in output
+    assert "do not deploy it yet" in (tmp_path / "c.html").read_text(encoding="utf-8")
+
+
 def test_front_holds_what_is_neither_worse_nor_dearer(revisions: Path, tmp_path: Path) -> None:
     said(revisions, "compare", "--against", "first", "better", "workspace", "--csv", str(tmp_path / "c.csv"))
     assert {name: row["on_pareto_front"] for name, row in rows_of(tmp_path / "c.csv").items()} == {
@@ -118,7 +141,7 @@ def test_page_is_whole_by_itself_and_escapes_names(revisions: Path, tmp_path: Pa
     assert {"table", "svg", "h1"} <= set(seen.tags)
     assert "b" not in seen.tags
     assert "&lt;b&gt;&amp;co" in page
-    assert not re.search(r"https?:|src=|href=\"[^d]|@import|url\(", page)
+    assert not re.search(r"https?:|src=|href=\"[^d#]|@import|url\(", page)
     assert seen.tags.count("circle") == 0
     assert page.count('<path class="tuned"') == 2  # both are on the front
     assert "The lowest WER beyond chance: &lt;b&gt;&amp;co" in page

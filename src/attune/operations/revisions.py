@@ -7,6 +7,7 @@ the name. What git does not hold, as the graph keeps it in DVC's cache, is asked
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class Repository:
         return Revision(name, found[0][1])
 
     def experiments(self, commit: str) -> list[Revision]:
-        """Those that were made from `commit`, in the order of their names."""
+        """Those that were made from `commit`, in the order of their names and of the numbers in these."""
         found = self._experiments(f"refs/exps/{commit[:2]}/{commit[2:]}/*")
         return [Revision(ref.rpartition("/")[2], made) for ref, made in found]
 
@@ -96,7 +97,7 @@ class Repository:
         return str(content)
 
     def _experiments(self, pattern: str) -> list[tuple[str, str]]:
-        listed = self._git("for-each-ref", "--format=%(refname) %(objectname)", pattern)
+        listed = self._git("for-each-ref", "--sort=version:refname", "--format=%(refname) %(objectname)", pattern)
         pairs = (line.rpartition(" ") for line in (listed or "").splitlines())
         return [(ref, commit) for ref, _, commit in pairs]
 
@@ -110,3 +111,11 @@ class Repository:
             [program, *arguments], cwd=self._folder, env=environment, capture_output=True, encoding="utf-8", check=False
         )
         return done.stdout if done.returncode == 0 else None
+
+
+def distinct(revisions: Iterable[Revision], reference: Revision) -> list[Revision]:
+    """Each state once, under its first name, and without that of `reference`: what is compared twice counts as two tests."""
+    by_commit: dict[str | None, Revision] = {}
+    for each in revisions:
+        by_commit.setdefault(each.commit, each)
+    return [each for commit, each in by_commit.items() if commit != reference.commit]

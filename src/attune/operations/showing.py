@@ -7,14 +7,17 @@ from pathlib import Path
 from attune.errors import DataError
 from attune.files import whole_folder, write_csv, write_text
 from attune.params import Params
+from attune.records import Split, Utterance
 from attune.report.charts import standalone
 from attune.report.examples import Recordings, clips, example_lists
 from attune.report.page import Exhibits, page
 from attune.report.pictures import Picture, Training, confusion_rows, interval_rows, pictures, reliability_rows
 from attune.report.pull_request import pull_request_report
 from attune.report.results import Results, UtteranceResult
+from attune.report.wording import counted, lasting
 
 _INTERVALS = ("slice", "model", "wer", "wer_low", "wer_high")
+_LEARNT: Mapping[Split, str] = {"train": "to learn from, at most", "validation": "to choose the checkpoint by"}
 FIGURES = "figures"
 """Where in the folder of metrics the pictures of the pull-request report stand."""
 IMAGES = f"{FIGURES}/{{}}"
@@ -31,12 +34,22 @@ def write_plots(folder: Path, results: Results, rows: Sequence[UtteranceResult])
 
 
 def write_reports(
-    folder: Path, results: Results, rows: Sequence[UtteranceResult], sounds: Recordings, training: Training, params: Params
+    folder: Path,
+    results: Results,
+    rows: Sequence[UtteranceResult],
+    corpus: Sequence[Utterance],
+    sounds: Recordings,
+    training: Training,
+    params: Params,
 ) -> None:
-    """`report.html`, `report.md` and `figures/` in `folder`: the same bytes for the same results."""
+    """`report.html`, `report.md` and `figures/` in `folder`: the same bytes for the same results.
+
+    `rows` are of the test; `corpus` is all of it, with what was learnt from.
+    """
     drawn, lists = pictures(results, rows, training), example_lists(rows)
     sound = clips([row.id for each in lists for row in each.rows], sounds)
-    write_text(folder / "report.html", page(results, Exhibits(drawn, lists, sound, list(_settings(params)))))
+    shown = Exhibits(drawn, lists, sound, list(_sides(corpus)), list(_settings(params)))
+    write_text(folder / "report.html", page(results, shown))
     write_text(folder / "report.md", pull_request_report(results, drawn, images=IMAGES))
     _write_figures(folder / FIGURES, drawn)
 
@@ -64,8 +77,19 @@ def _points(path: Path, column: str) -> Iterator[tuple[float, float]]:
         raise DataError(f"{path} is not what train writes ({error}); make it anew with: dvc repro --force train") from error
 
 
+def _sides(corpus: Sequence[Utterance]) -> Iterator[tuple[str, object]]:
+    for side, what in _LEARNT.items():
+        there = [utterance for utterance in corpus if utterance.split == side]
+        speakers, hours = len({utterance.speaker for utterance in there}), sum(utterance.duration_s for utterance in there) / 3600
+        written = sum(utterance.reference is not None for utterance in there)
+        amount = f"{counted(len(there), 'utterance')} of {counted(speakers, 'speaker')}, {lasting(hours)}"
+        yield what, f"{amount}; {written} with a person's text"
+
+
 def _settings(params: Params) -> Iterator[tuple[str, object]]:
-    for name, section in (("model", params.model), ("evaluate", params.evaluate)):
+    """What made the tuned model and this page; earlier stages' params stand in params.yaml."""
+    used = {"model": params.model, "select_errors": params.select_errors, "train": params.train, "evaluate": params.evaluate}
+    for name, section in used.items():
         yield from _flat(name, section.model_dump(mode="json"))
 
 

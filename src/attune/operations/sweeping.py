@@ -15,7 +15,7 @@ import yaml
 from attune.errors import EnvironmentFault, ParamsError
 from attune.params import check_params, load_params
 
-_RANK, _ALPHA = "train.lora.rank", "train.lora.alpha"
+_RANK, _ALPHA, _MODEL = "train.lora.rank", "train.lora.alpha", "model.name"
 Setting = tuple[str, str]
 
 
@@ -101,6 +101,9 @@ def _overlaid(content: Any, settings: Sequence[Setting]) -> Any:
 
 
 def _named(prefix: str, settings: Sequence[Setting]) -> str:
-    """A name that git takes as a ref: sweep-rank-8-name-ctc."""
-    words = [f"{key.rpartition('.')[2]}-{value.rpartition('/')[2]}" for key, value in settings]
+    """A name that git takes as a ref, and short, as tables have little room: sweep-rank-8-ctc."""
+    words = [
+        value.rpartition("/")[2] if key == _MODEL else f"{key.rpartition('.')[2]}-{value.rpartition('/')[2]}"
+        for key, value in settings
+    ]
     return re.sub(r"[^A-Za-z0-9_-]+", "_", "-".join([prefix, *words])).strip("_-")

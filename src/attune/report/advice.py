@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from attune.params import AdviceParams
 from attune.report.pairs import Pair
 from attune.report.results import Advice, SliceScores, Uncertainty, Verdict
-from attune.report.wording import recordings
+from attune.report.wording import lasting, recordings
 from attune.scoring import misheard_words
 from attune.text import words as words_of
 
@@ -47,7 +47,7 @@ def _worth(overall: SliceScores, corrected_hours: float, params: AdviceParams) -
     if corrected_hours < params.enough_hours and overall.base.wer >= params.skip_below_wer:
         yield Advice(
             "collect",
-            f"There were {corrected_hours:.1f} hours with text to train on; {params.enough_hours:g} are a good measure.",
+            f"There were {lasting(corrected_hours)} with text to train on; {params.enough_hours:g} hours are a good measure.",
         )
 
 

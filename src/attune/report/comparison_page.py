@@ -5,27 +5,20 @@ from html import escape
 from attune.report.charts import Point, scatter
 from attune.report.comparing import Compared, Comparison
 from attune.report.comparison_tables import COST_TITLES, cost, finding, judged, notes, number, p_value, percent, settings, span
+from attune.report.document import document
 from attune.report.markup import bullets, cell, paragraph, rate, section, table
-from attune.report.page_style import STYLE
 
 
 def page(comparison: Comparison) -> str:
     """The whole document; it asks for nothing outside of itself."""
-    title = escape(f"Experiments against {comparison.rows[0].name}")
     better = any(row.judgement == "better" for row in comparison.rows)
-    body = (
-        f'<div class="verdict{"" if better else " no"}">{paragraph(finding(comparison))}</div>',
+    main = (
+        f'<div class="verdict{"" if better else " no"}" role="group" aria-label="Finding">{paragraph(finding(comparison))}</div>',
         _table(comparison),
         section("WER against cost", "cost", _drawing(comparison)),
         section("How to read this", "reading", bullets(notes(comparison))),
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<header><h1>{title}</h1></header>\n<main>\n"
-        + "\n".join(body)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return document(f"Experiments against {comparison.rows[0].name}", "\n".join(main), skip="To the finding")
 
 
 def _table(comparison: Comparison) -> str:

@@ -60,10 +60,11 @@ def finding(comparison: Comparison) -> str:
         return f"None is better than {reference.name} beyond chance."
     best = min(better, key=lambda row: (row.wer or 0.0, getattr(row.cost, comparison.cost) or 0.0))
     points = best.difference.points if best.difference else None
-    return (
+    told = (
         f"The lowest WER beyond chance: {best.name}, {percent(best.wer)}, {number(points, '.2f')} percentage points better than "
         f"{reference.name}."
     )
+    return told if best.passed else f"{told} It did not pass validation, though: do not deploy it yet."
 
 
 def settings(row: Compared) -> str:
@@ -103,6 +104,9 @@ def notes(comparison: Comparison) -> list[str]:
     ]
     if comparison.restricted:
         told.append(f"Only the {reference.utterances} utterances that all were tested on count.")
+    failed = [row.name for row in comparison.rows if not row.passed]
+    if failed:
+        told.append(f"Did not pass validation against the base model: {', '.join(failed)}.")
     told += [_refusal(row, reference) for row in others if row.judgement == "not compared"]
     return told + _unknown(comparison.rows)
 

@@ -87,7 +87,7 @@ def evaluate(
         confidence=params.confidence,
         normalizer=NORMALIZER,
     )
-    return Evaluation(results, tuple(row(pair) for pair in pairs), beside_gold)
+    return Evaluation(results, tuple(row(pair, params.slices.columns) for pair in pairs), beside_gold)
 
 
 def _require_words(utterances: Sequence[Utterance], pairs: Sequence[Pair]) -> None:

@@ -7,6 +7,8 @@ from attune.report.results import Difference
 from attune.report.wording import shortened
 
 NONE = "–"
+SAME = "as many errors"
+"""Of a difference that is none, in any recording."""
 _CELL, _SENTENCES, _ITEMS = 200, 1000, 30
 """What a page shows of a text in a table, of other texts, and of a list: a page stays small whatever it is given."""
 
@@ -14,11 +16,11 @@ _CELL, _SENTENCES, _ITEMS = 200, 1000, 30
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
     """Cells are HTML, the first of each row its heading; it scrolls by itself where the screen is narrow. Kind `text` wraps."""
     cells = f' class="{kind}"' if kind else ""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    head = "".join(f'<th scope="col"{cells}>{escape(name)}</th>' for name in heads)
     body = "".join(
         f'<tr><th scope="row">{first}</th>{"".join(f"<td{cells}>{cell}</td>" for cell in rest)}</tr>' for first, *rest in rows
     )
-    inner = f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    inner = f"<table><caption><span>{escape(caption)}</span></caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="wide" role="region" aria-label="{escape(caption)}" tabindex="0">{inner}</div>'
 
 
@@ -63,6 +65,8 @@ def change(found: Difference) -> str:
     """In percentage points with an arrow and a word, as positive is better and a falling rate."""
     if found.points is None:
         return NONE
+    if found.none:
+        return f"{moved(0)}<small>{SAME}</small>"
     bounds = "" if found.low is None or found.high is None else f"<small>{signed(-found.high)} to {signed(-found.low)}</small>"
     if not found.certain:
         return f"{moved(-found.points)}{bounds}<small>may be chance</small>"

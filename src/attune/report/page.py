@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 
+from attune.report.document import document
 from attune.report.examples import Clip, ExampleList
 from attune.report.markup import bullets, paragraph, section
 from attune.report.page_examples import examples_html
-from attune.report.page_style import STYLE
 from attune.report.page_tables import (
     beside,
     facts_table,
@@ -51,6 +51,8 @@ class Exhibits:
     examples: Sequence[ExampleList]
     sound: Mapping[str, Clip]
     """By utterance id."""
+    data: Sequence[tuple[str, object]]
+    """What beside the test was used for what, and how much of it."""
     settings: Sequence[tuple[str, object]]
     """Names and values of the params that mattered."""
 
@@ -69,18 +71,9 @@ def page(results: Results, shown: Exhibits) -> str:
         section("What was used", "used", _used(results, shown)),
         section("What the words mean", "words", _terms()),
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; media-src data:; "
-        'img-src data:">\n<link rel="icon" href="data:,">\n'
-        f"<title>{_title(results)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        '<a class="skip" href="#main">To the verdict</a>\n'
-        f'<header><h1>{_title(results)}</h1></header>\n<main id="main">\n{_verdict(results)}\n'
-        + "\n".join(part for part in body if part)
-        + "\n</main>\n<footer><p>Made by Attune from metrics/evaluation_results.json and metrics/evaluation/.</p></footer>\n"
-        "</body>\n</html>\n"
-    )
+    main = f"{_verdict(results)}\n" + "\n".join(part for part in body if part)
+    footer = paragraph("Made by Attune from metrics/evaluation_results.json and metrics/evaluation/.")
+    return document(f"Speech to text, tuned: does it hear better than {results.decoding.base}?", main, footer=footer)
 
 
 def sureness(results: Results) -> str:
@@ -90,8 +83,11 @@ def sureness(results: Results) -> str:
         return "There is nothing to compare."
     if gained.low is None or gained.high is None:
         return "How sure that is cannot be told: too little was tested for an interval."
-    told = "beyond chance" if gained.certain else "not certain: it may be chance"
-    way = "better" if gained.points > 0 else "worse" if gained.points < 0 else "no different"
+    if gained.none:
+        return "Both models make as many errors in every recording: there is no difference to be sure of."
+    way = "better" if gained.points > 0 else "worse" if gained.points < 0 else "neither better nor worse"
+    start = f"The tuned model is {way}, beyond chance" if gained.certain else f"In this test the tuned model is {way}"
+    told = start if gained.certain else f"{start}, but that may be chance"
     likely = (
         ""
         if gained.probability_better is None
@@ -100,7 +96,7 @@ def sureness(results: Results) -> str:
     smallest = sure.minimum_detectable_points
     least = "" if smallest is None else f" A test like this finds differences of {smallest:.1f} points four times in five."
     return (
-        f"The tuned model is {way}, {told}: its WER lies {_between(gained.low, gained.high)} the base model's, with "
+        f"{told}: its WER lies {_between(gained.low, gained.high)} the base model's, with "
         f"{results.confidence:.0%} confidence, over {sure.unit}.{likely}{least}"
     )
 
@@ -118,19 +114,16 @@ def todo(results: Results) -> list[str]:
     return [each.text for each in results.advice if each.about != "test"]
 
 
-def _title(results: Results) -> str:
-    return escape(f"Speech to text, tuned: does it hear better than {results.decoding.base}?")
-
-
 def _verdict(results: Results) -> str:
     judged = results.verdict
-    word, kind = ("✓ Passed", "") if judged.passed else ("✗ Not passed", " no")
+    word, kind = ("✓ Passed", "") if judged.passed else ("✗ Not passed: do not deploy", " no")
+    advised = [each.text for each in results.advice if each.about == "deploy"] if judged.passed else []
     warned = f"<h2>Be warned</h2>{bullets(judged.warnings)}" if judged.warnings else ""
     sentence = judged.sentence.removeprefix("Passed: ").removeprefix("Not passed: ")
     sentence = sentence[:1].upper() + sentence[1:]
     return (
         f'<div class="verdict{kind}" role="group" aria-label="Verdict"><p class="word">{word}</p>{paragraph(sentence)}'
-        f"{paragraph(sureness(results))}</div>{warned}"
+        f"{paragraph(sureness(results))}{''.join(map(paragraph, advised))}</div>{warned}"
     )
 
 
@@ -150,13 +143,14 @@ def _used(results: Results, shown: Exhibits) -> str:
         ("hours", f"{whole.hours:.2f}"),
         ("resamples", results.uncertainty.bootstrap_samples),
         ("resampled over", results.uncertainty.unit),
+        *shown.data,
     ]
     settings = facts_table("Settings, from params.yaml.", shown.settings)
     return (
         facts_table("Data.", data)
         + facts_table("How both models were heard: the same way.", asdict(results.decoding).items())
         + normalizers_table(results)
-        + f"<details><summary>All settings of model and evaluation</summary>{settings}</details>"
+        + f"<details><summary>All settings of model, training and evaluation</summary>{settings}</details>"
     )
 
 

@@ -80,8 +80,9 @@ def _item(row: UtteranceResult, clip: Clip | None, texts: str, *, first: bool) -
 def _audio(clip: Clip | None, source: str) -> str:
     if clip is None:
         return ""
+    # preload: thirty recordings that are opened at once keep the page waiting for seconds; how long each is stands above it
     cut = "" if clip.cut_at_s is None else paragraph(f"The first {clip.cut_at_s:.0f} seconds.", "soft")
-    return f'<audio controls preload="metadata" aria-label="Recording {cell(source)}" src="{clip.uri}"></audio>{cut}'
+    return f'<audio controls preload="none" aria-label="Recording {cell(source)}" src="{clip.uri}"></audio>{cut}'
 
 
 def _said(row: UtteranceResult) -> str:

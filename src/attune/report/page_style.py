@@ -23,10 +23,11 @@ a{color:var(--tuned)}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--soft);padding:.25rem 0;caption-side:top}
+caption span{display:inline-block;max-width:calc(100vw - 2rem);position:sticky;left:0}
 th,td{padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--faint);vertical-align:top;text-align:right}
 th:first-child{text-align:left;min-width:6.5rem}
 td,thead th{overflow-wrap:normal}
-td.text{text-align:left;overflow-wrap:anywhere}
+td.text,th.text{text-align:left;overflow-wrap:anywhere}
 th{font-weight:600}
 td small,th small{display:block;color:var(--soft);font-weight:400}
 .better{color:var(--good)}
@@ -39,7 +40,7 @@ figcaption b{display:block}
 .key{display:flex;flex-wrap:wrap;gap:.25rem 1.5rem;padding:0;margin:.5rem 0;list-style:none}
 .key svg{width:1.2rem;height:1.2rem;vertical-align:middle}
 .examples{list-style:none;padding:0;display:grid;gap:.75rem}
-.examples>li{border:1px solid var(--faint);border-radius:.25rem;padding:.6rem .8rem}
+.examples>li{border:1px solid var(--faint);border-radius:.25rem;padding:.6rem .8rem;content-visibility:auto;contain-intrinsic-size:auto 13rem}
 .examples dl{display:grid;grid-template-columns:10rem 1fr;gap:.1rem .75rem;margin:.25rem 0}
 dt{color:var(--soft)}
 dd{margin:0}

@@ -8,6 +8,7 @@ from attune.records import ErrorCounts, Hypothesis, Score, Utterance
 from attune.report.results import Outcome, UtteranceResult
 from attune.scoring import score
 from attune.significance import PairedCounts
+from attune.slicing import column_of
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def characters(scored: Score) -> ErrorCounts:
     return scored.characters
 
 
-def row(pair: Pair) -> UtteranceResult:
-    """As it stands in utterances.jsonl."""
+def row(pair: Pair, columns: Sequence[str]) -> UtteranceResult:
+    """As it stands in utterances.jsonl, with what it has of `columns` of its list."""
     utterance = pair.utterance
     return UtteranceResult(
         id=utterance.id,
@@ -68,6 +69,7 @@ def row(pair: Pair) -> UtteranceResult:
         outcome=pair.outcome,
         base_confidence=round(pair.base_confidence, 6),
         tuned_confidence=round(pair.tuned_confidence, 6),
+        columns={column: value for column in columns if (value := column_of(utterance, column)) is not None},
     )
 
 

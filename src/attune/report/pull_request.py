@@ -6,7 +6,7 @@ What the change brings against another commit is `against`; this module puts it 
 from collections.abc import Sequence
 
 from attune.report.markdown import bullets, details, plain, table
-from attune.report.markup import moved, rate, signed
+from attune.report.markup import SAME, moved, rate, signed
 from attune.report.page import todo
 from attune.report.page_tables import worst_slices
 from attune.report.pictures import Picture
@@ -86,6 +86,8 @@ def _about(results: Results) -> str:
 def _change(found: Difference) -> str:
     if found.points is None:
         return "–"
+    if found.none:
+        return f"{moved(0)} {SAME}"
     mark = ("✓ better" if found.points > 0 else "✗ worse") if found.certain else "may be chance"
     bounds = "" if found.low is None or found.high is None else f" ({signed(-found.high)} to {signed(-found.low)})"
     return f"{moved(-found.points)}{bounds} {mark}"

@@ -5,7 +5,8 @@ what cannot be told: the rate of no words, the bounds of fewer than two units. d
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,11 @@ class Difference:
     def certain(self) -> bool:
         """Whether the interval leaves zero out, on either side."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    @property
+    def none(self) -> bool:
+        """Whether both make as many errors in every unit."""
+        return self.low == self.high == self.points == 0
 
 
 @dataclass(frozen=True)
@@ -230,7 +236,8 @@ class SuiteScores:
     degradation: float | None
     """By what share WER is above its baseline; negative is better; None where there is nothing to compare, or from none."""
     degraded: bool
-    """By more than `evaluate.suites.critical_degradation_threshold`; what was faultless and errs is, too."""
+    """By more than `evaluate.suites.critical_degradation_threshold`, in WER or in a CER that the file gives; what was faultless
+    and errs is, too."""
     failed: bool
     """Degraded, and critical."""
     worst: tuple[str, ...]
@@ -323,6 +330,8 @@ class UtteranceResult:
     outcome: Outcome
     base_confidence: float
     tuned_confidence: float
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What its list says in the columns of `evaluate.slices.columns`."""
 
 
 @dataclass(frozen=True)

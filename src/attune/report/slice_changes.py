@@ -30,7 +30,9 @@ class SliceChange:
 
 
 def slice_changes(here: Experiment, base: Experiment, params: EvaluateParams) -> list[SliceChange]:
-    """Every slice of the common utterances by condition, noise, length, speaker and folder, what got worse first."""
+    """Every slice of the common utterances, what got worse first: by condition, noise, length, speaker, folder, and the columns
+    of lists that params name and `here` was evaluated with.
+    """
     ids = common_ids(here, base)
     groups = _groups(ordered(base, ids), ordered(here, ids), params)
     found = [_slice(*name, *rows, params) for name, rows in groups.items()]
@@ -44,7 +46,7 @@ def _groups(
 ) -> Mapping[tuple[str, str], tuple[list[UtteranceResult], list[UtteranceResult]]]:
     groups: dict[tuple[str, str], tuple[list[UtteranceResult], list[UtteranceResult]]] = {}
     for one, other in zip(before, after, strict=True):
-        for name in _places(one, params):
+        for name in _places(other, params):
             pair = groups.setdefault(name, ([], []))
             pair[0].append(one)
             pair[1].append(other)
@@ -56,9 +58,10 @@ def _places(row: UtteranceResult, params: EvaluateParams) -> Iterator[tuple[str,
     bands = {"snr_db": params.slices.snr_db, "duration_s": params.slices.duration_s}
     utterance = Utterance(
         id=row.id, audio_digest="", source=row.source, speaker=row.speaker, condition=row.condition, split="test",
-        duration_s=row.duration_s, snr_db=row.snr_db, reference=row.reference,
+        duration_s=row.duration_s, snr_db=row.snr_db, reference=row.reference, session=row.columns.get("session"),
+        tags=row.columns,
     )  # fmt: skip
-    for dimension, (_, value) in places(utterance, bands, ()).items():
+    for dimension, (_, value) in places(utterance, bands, params.slices.columns).items():
         yield dimension, value
 
 

@@ -50,7 +50,7 @@ class Suite(_Strict):
     kind: Literal["critical", "benchmark", "edge_cases"]
     about: str = ""
     baseline: Baseline | None
-    utterances: tuple[str, ...] | None = None
+    utterances: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     manifest: str | None = None
     where: Mapping[str, str | tuple[str, ...]] | None = None
 
@@ -103,7 +103,10 @@ def _score(suite: Suite, pairs: Sequence[Pair], utterances: Sequence[Utterance],
     members, missing = _members(suite, pairs, utterances, params)
     words, characters = pool(pair.tuned for pair in members)
     before = suite.baseline or _of_base(members)
-    degradation, degraded = _degradation(words, before, params.suites.critical_degradation_threshold)
+    threshold = params.suites.critical_degradation_threshold
+    degradation, degraded = _degradation(words, before.wer if before else None, threshold)
+    if suite.baseline is not None:  # whoever gives a CER wants it held, too
+        degraded |= _degradation(characters, suite.baseline.cer, threshold)[1]
     worst = sorted((p for p in members if p.tuned.words.errors), key=lambda p: (-p.tuned.words.errors, p.utterance.id))
     return SuiteScores(
         name=suite.name,
@@ -122,13 +125,13 @@ def _score(suite: Suite, pairs: Sequence[Pair], utterances: Sequence[Utterance],
     )
 
 
-def _degradation(words: ErrorCounts, before: Baseline | None, threshold: float) -> tuple[float | None, bool]:
-    """By what share WER rose, and whether that is too much; from no errors to some there is no share, and it is."""
-    if before is None or not words.reference_length:
+def _degradation(counts: ErrorCounts, before: float | None, threshold: float) -> tuple[float | None, bool]:
+    """By what share a rate rose, and whether that is too much; from no errors to some there is no share, and it is."""
+    if before is None or not counts.reference_length:
         return None, False
-    if not before.wer:
-        return (None, True) if words.errors else (0.0, False)
-    share = words.rate / before.wer - 1
+    if not before:
+        return (None, True) if counts.errors else (0.0, False)
+    share = counts.rate / before - 1
     return share, share > threshold + 1e-9
 
 

@@ -1,124 +1,27 @@
 """What a run prints at its end, for a person who has never read a metrics file: what was gained, how sure that is, what next.
 
-The figures come from `metrics/*.json` through `facts_of`; nothing is measured here.
+The figures come from `metrics/*.json` through `run_facts`; nothing is measured here.
 """
 
 import math
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
 
-from attune.errors import DataError
 from attune.report.conclusions import advice, judgement
-from attune.report.results import Results
+from attune.report.run_facts import TITLES, RunFacts, SliceFacts
 from attune.report.wording import counted
 
 _WIDTH = 100
 _FEW_SPEAKERS = 10
-_TITLES = {"clean": "Clean recordings", "noisy": "Noisy recordings", "overall": "All recordings together"}
-
-
-@dataclass(frozen=True)
-class SliceFacts:
-    """One slice of the evaluation's scores: rates as fractions, the improvement in percentage points."""
-
-    utterances: int
-    speakers: int
-    base_wer: float
-    base_cer: float
-    base_error_samples: int
-    tuned_wer: float
-    tuned_cer: float
-    tuned_error_samples: int
-    improvement_points: float
-    improvement_low: float
-    improvement_high: float
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """Everything the summary tells; None where a stage has not measured it."""
-
-    slices: Mapping[str, SliceFacts]
-    """By condition, with `overall` among them."""
-    confidence: float
-    unit: str
-    """What the intervals are about: speakers or utterances."""
-    trained: bool
-    """False where the base model had no errors to learn from and is released as it is."""
-    method: str | None
-    error_utterances: int | None
-    replayed_utterances: int | None
-    trainable_share: float | None
-    validation_wer_before: float | None
-    validation_wer_after: float | None
-    engine: str | None
-    quantization: str | None
-    size_mb: float | None
-    parity_wer_increase_points: float | None
-    """How much higher the exported model's WER is than the tuned one's."""
-    identical_share: float | None
-    export_reason: str | None
-    """Why the model was not exported as params ask for."""
-    model_folder: Path
-    raw_folder: Path
-    results: Results | None
-    """Everything that the evaluation found, for its verdict and advice."""
-
-
-def facts_of(
-    evaluate: Mapping[str, Any],
-    train: Mapping[str, Any],
-    convert: Mapping[str, Any],
-    *,
-    model_folder: Path,
-    raw_folder: Path,
-    results: Results | None = None,
-) -> RunFacts:
-    """The facts out of the parsed scores, `train.json` and `convert_ct2.json`, and out of the whole evaluation.
-
-    Raises DataError where the scores, or whether anything was trained, are missing; anything else that is missing is None.
-    """
-    try:
-        slices = {name: _slice_facts(evaluate[name]) for name in _TITLES if name == "overall" or name in evaluate}
-        confidence, trained = float(evaluate["confidence"]), bool(train["trained"])
-    except KeyError as error:
-        raise DataError(
-            f"the metrics of evaluate or train lack {error}; make them anew with: dvc repro --force evaluate"
-        ) from error
-    return RunFacts(
-        slices=slices,
-        confidence=confidence,
-        unit=str(evaluate.get("unit", "utterances")),
-        trained=trained,
-        method=train.get("method"),
-        error_utterances=train.get("error_utterances"),
-        replayed_utterances=train.get("replayed_utterances"),
-        trainable_share=train.get("trainable_share"),
-        validation_wer_before=train.get("validation_wer_before"),
-        validation_wer_after=train.get("validation_wer_after"),
-        engine=convert.get("engine"),
-        quantization=convert.get("quantization"),
-        size_mb=convert.get("size_mb"),
-        parity_wer_increase_points=convert.get("parity_wer_increase_points"),
-        identical_share=convert.get("identical_share"),
-        export_reason=convert.get("reason"),
-        model_folder=model_folder,
-        raw_folder=raw_folder,
-        results=results,
-    )
 
 
 def summary(facts: RunFacts) -> str:
     """The text to print: plain, at most 100 columns wide, ending in a newline."""
     sections = [
         "SUMMARY: the base model and the tuned one on speakers held out from training\n" + "-" * _WIDTH,
-        *(_slice(title, facts.slices[name], facts) for name, title in _TITLES.items() if name in facts.slices),
+        *(_slice(title, facts.slices[name], facts) for name, title in TITLES.items() if name in facts.slices),
         *([judgement(facts.results)] if facts.results else []),
         _trust(facts),
-        _training(facts) + "\n" + _release(facts),
+        "\n".join(part for part in (_training(facts), _release(facts), _speed(facts)) if part),
         *([advice(facts.results)] if facts.results else []),
         _next(facts),
     ]
@@ -148,7 +51,9 @@ def _improvement(part: SliceFacts, confidence: float) -> str:
     interval = f"{confidence:.0%} interval {part.improvement_low:.2f} to {part.improvement_high:.2f}"
     if math.isnan(part.improvement_low):
         interval = "no interval, as too little was tested"
-    return f"{part.improvement_points:.2f} percentage points of WER ({interval})"
+    cer_points = (part.base_cer - part.tuned_cer) * 100
+    of_cer = "" if math.isnan(cer_points) else f", {cer_points:.2f} of CER"
+    return f"{part.improvement_points:.2f} percentage points of WER ({interval}){of_cer}"
 
 
 def _verdict(part: SliceFacts) -> str:
@@ -200,6 +105,13 @@ def _release(facts: RunFacts) -> str:
     return _wrap(f"{deployed} {_parity(facts)}{_exported_so(facts)}")
 
 
+def _speed(facts: RunFacts) -> str:
+    if not facts.real_time_factors:
+        return ""
+    told = ", ".join(f"{name} {factor:.2g}" for name, factor in facts.real_time_factors.items())
+    return _wrap(f"Real-time factor of the last evaluation here: {told} (seconds of work for a second of sound).")
+
+
 def _parity(facts: RunFacts) -> str:
     increase, evaluated = facts.parity_wer_increase_points, "tuned" if facts.trained else "base"
     if increase is None:
@@ -217,19 +129,10 @@ def _next(facts: RunFacts) -> str:
         (
             "What to do next",
             f"  your own recordings    put them into {facts.raw_folder} in place of what is there, then: dvc repro",
-            "  another setting        git commit, dvc exp run -S train.lora.rank=64, then compare: dvc exp show",
+            "  another setting        git commit, dvc exp run -S train.lora.rank=64, then: attune compare --all",
             "  what a change brought  dvc metrics diff",
         )
     )
-
-
-def _slice_facts(content: Mapping[str, Any]) -> SliceFacts:
-    """JSON has null where a rate or a bound does not exist."""
-    return SliceFacts(**{field.name: _number(content[field.name]) for field in fields(SliceFacts)})
-
-
-def _number(value: Any) -> Any:
-    return math.nan if value is None else value
 
 
 def _rate(rate: float) -> str:

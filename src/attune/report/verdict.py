@@ -31,7 +31,7 @@ def verdict(
     failures += [text for part, text in over if part.wer_improvement.certain]
     warnings += _maybe([text for part, text in over if not part.wer_improvement.certain])
     failures += [_of_suite(suite) for suite in suites if suite.failed]
-    warnings += [_of_suite(suite) for suite in suites if suite.degraded and not suite.failed]
+    warnings += [_of_suite(suite) for suite in suites if (suite.degraded or suite.wer is None) and not suite.failed]
     warnings += [
         f"suite {s.name} lacks {counted(len(s.missing), 'utterance')}: {listed(list(s.missing))}" for s in suites if s.missing
     ]
@@ -53,7 +53,7 @@ def _failures(overall: SliceScores, asked: ValidationParams, confidence: float) 
     if gained.points < asked.min_wer_improvement * _POINTS - 1e-9:
         least = asked.min_wer_improvement * _POINTS
         yield f"WER {_moved(gained.points)} points{f', and it is to fall by at least {least:.2f}' if least > 0 else ''}"
-    if asked.require_significance and gained.low == gained.high == gained.points == 0:
+    if asked.require_significance and gained.none:
         yield "both models make as many errors in every recording, so nothing is gained"
     elif asked.require_significance and gained.low is None:
         yield "there is no interval, as too little was tested"
@@ -95,8 +95,13 @@ def _moved(points: float) -> str:
 def _of_suite(suite: SuiteScores) -> str:
     if suite.wer is None:
         return f"{suite.kind} suite {suite.name} has no utterance left in the test"
-    before = f"from {suite.baseline_wer:.2%} ({suite.version})" if suite.baseline_wer is not None else ""
-    return f"{suite.kind} suite {suite.name}: WER rose {before} to {suite.wer:.2%}"
+    rates = (("WER", suite.baseline_wer, suite.wer), ("CER", suite.baseline_cer, suite.cer))
+    rose = [
+        f"{name} rose from {before:.2%} ({suite.version}) to {now:.2%}"
+        for name, before, now in rates
+        if before is not None and now is not None and now > before
+    ]
+    return f"{suite.kind} suite {suite.name}: {' and '.join(rose)}"
 
 
 def _sentence(overall: SliceScores, failures: list[str], confidence: float) -> str:

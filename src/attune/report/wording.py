@@ -58,6 +58,15 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
+def lasting(hours: float) -> str:
+    """How long that is, in minutes below an hour.
+
+    >>> lasting(0.07), lasting(12.34)
+    ('4 minutes', '12.3 hours')
+    """
+    return f"{hours:.1f} hours" if hours >= 1 else counted(round(hours * 60), "minute")
+
+
 def shortened(text: str, most: int) -> str:
     """At most so many characters.
 

@@ -1,9 +1,11 @@
 """The pull-request report between two commits of a real repository."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from projects import commit, evaluate_into, git, project, set_params
 
@@ -55,6 +57,23 @@ def test_slices_that_got_worse_come_first(revisions: Path) -> None:
     steps = [float(step) for step in re.findall(r"\| ↑.\+(\d+\.\d\d) worse \|", table)]
     assert len(steps) > 4
     assert steps == sorted(steps, reverse=True)
+
+
+def test_slices_by_columns_of_lists_are_compared_too(tmp_path: Path) -> None:
+    folder = project(tmp_path / "columns")
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["evaluate"]["slices"]["columns"] = ["accent"]
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    rows = folder / "metrics/evaluation/utterances.jsonl"
+    for errors in (1, 4):
+        evaluate_into(folder, errors)
+        told = [json.loads(line) for line in rows.read_text().splitlines()]
+        accents = ({**row, "columns": {"accent": "welsh" if n % 3 else "scots"}} for n, row in enumerate(told))
+        rows.write_text("".join(f"{json.dumps(row)}\n" for row in accents))
+        commit(folder, f"{errors} errors")
+    text = reported(folder, "--against", "HEAD~1").partition("#### Slices: ")[2].partition("###")[0]
+    assert re.search(r"\| accent: welsh \| 16 \| .* worse \| beyond chance \|", text)
+    assert "| accent: scots | 8 |" in text
 
 
 def test_pictures_are_addressed_where_the_report_will_be_read(revisions: Path) -> None:

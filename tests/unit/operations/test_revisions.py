@@ -38,6 +38,13 @@ def test_experiments_are_found_by_name_and_by_the_commit_they_were_made_from(fol
     assert Repository(folder).experiments(second) == []
 
 
+def test_experiments_stand_in_the_order_of_the_numbers_in_their_names(folder: Path) -> None:
+    first = git(folder, "rev-parse", "HEAD")
+    for rank in (16, 4, 8):
+        experiment(folder, f"rank-{rank}", first, commit(folder, str(rank)))
+    assert [each.name for each in Repository(folder).experiments(first)] == ["rank-4", "rank-8", "rank-16"]
+
+
 def test_a_name_of_two_experiments_is_refused_with_what_tells_them_apart(folder: Path) -> None:
     first, second = git(folder, "rev-parse", "HEAD"), commit(folder, "second")
     experiment(folder, "keen-ant", first, second)

@@ -1,6 +1,8 @@
 import csv
 import itertools
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -31,9 +33,9 @@ def test_every_combination_is_an_experiment_of_its_own(tmp_path: Path) -> None:
     sweep = plan(
         small(tmp_path), {"train.lora.rank": ["4", "8"], "model.name": ["models/tiny/whisper", "models/tiny/ctc"]}, "s", 2
     )
-    assert list(sweep.experiments) == ["s-rank-4-name-whisper", "s-rank-4-name-ctc", "s-rank-8-name-whisper", "s-rank-8-name-ctc"]
+    assert list(sweep.experiments) == ["s-rank-4-whisper", "s-rank-4-ctc", "s-rank-8-whisper", "s-rank-8-ctc"]
     assert sweep.script().splitlines()[1] == (
-        "dvc exp run --queue --name s-rank-4-name-ctc -S train.lora.rank=4 -S model.name=models/tiny/ctc -S train.lora.alpha=8"
+        "dvc exp run --queue --name s-rank-4-ctc -S train.lora.rank=4 -S model.name=models/tiny/ctc -S train.lora.alpha=8"
     )
     assert sweep.script().splitlines()[-1] == "dvc exp run --run-all --jobs 2"
 
@@ -68,13 +70,13 @@ def test_ranks_and_both_tiny_models_are_six_experiments(tmp_path: Path) -> None:
     assert len(plan(small(tmp_path), values, "sweep", 1).experiments) == 6
 
 
-def test_sweep_runs_through_the_queue_of_dvc_and_is_compared(tmp_path: Path) -> None:
+def test_sweep_runs_through_the_queue_of_dvc_and_is_compared_and_shown_on_one_screen(tmp_path: Path) -> None:
     folder = _pipeline(tmp_path)
     ranks = [part for rank in _RANKS for part in ("--rank", rank)]
     models = [part for model in _MODELS for part in ("--model", f"models/tiny/{model}")]
     done = _attune(folder, "sweep", *ranks, *models, "--jobs", "2", "--run")
-    names = [f"sweep-rank-{rank}-name-{model}" for rank in _RANKS for model in _MODELS]
-    assert f"6 experiments; compare them: attune compare {' '.join(names)}" in done
+    names = [f"sweep-rank-{rank}-{model}" for rank in _RANKS for model in _MODELS]
+    assert f"6 experiments; compare with: attune compare {' '.join(names)}" in done
     compared = _attune(folder, "compare", *names, "--csv", "compared.csv")
     with (folder / "compared.csv").open(encoding="utf-8") as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
@@ -82,7 +84,22 @@ def test_sweep_runs_through_the_queue_of_dvc_and_is_compared(tmp_path: Path) -> 
     assert {row["judgement"] for row in rows.values()} == {"reference", "better"}
     assert rows[names[4]]["changed_params"] == "train.lora.alpha=32, train.lora.rank=16"
     assert rows[names[5]]["on_pareto_front"] == "1"
-    assert "sweep-rank-16-name-ctc: model.name=models/tiny/ctc" in compared
+    assert "sweep-rank-16-ctc: model.name=models/tiny/ctc" in compared
+    _require_one_screen(folder, names)
+
+
+def _require_one_screen(folder: Path, names: list[str]) -> None:
+    """The commands of the docs, each as wide as its comment says: nothing is cut off, and what was varied is told."""
+    documented = re.findall(r"^ +(dvc exp show .*?) +# (\d+) columns", (ROOT / "docs/experiments.md").read_text(), re.M)
+    assert [width for _, width in documented] == ["80", "120"]
+    assert documented[0][0] in (ROOT / "README.md").read_text()
+    for command, width in documented:
+        shown = _run(folder, "-m", *shlex.split(command), "--no-pager", COLUMNS=width)
+        assert max(map(len, shown.splitlines())) <= int(width)
+        assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+        assert all(f"[{name}]" in shown for name in names)
+        assert {"tuned_wer", "passed", "size_mb"} <= set(shown.split())
+    assert {"train.lora.rank", "model.name", "models/tiny/ctc"} <= set(shown.split())
 
 
 def _pipeline(tmp_path: Path) -> Path:
@@ -93,14 +110,14 @@ def _pipeline(tmp_path: Path) -> Path:
         evaluate_into(folder / "made" / f"{rank}-{model}", 1, size_mb=4 if model == "whisper" else 2)
     (folder / "stage.py").write_text(_STAGE, encoding="utf-8")
     outs: list[dict[str, dict[str, bool]]] = [
-        {f"metrics/{name}": {"cache": False}} for name in ("evaluation", "evaluation_results.json", "convert_ct2.json")
+        {f"metrics/{name}": {"cache": False}} for name in ("evaluation", "evaluation_results.json")
     ]
     stage = {
         "cmd": f"{sys.executable} stage.py",
         "deps": ["stage.py", "made"],
         "params": ["model", "train"],
         "outs": outs,
-        "metrics": [{"metrics/evaluate.json": {"cache": False}}],
+        "metrics": [{f"metrics/{name}.json": {"cache": False}} for name in ("evaluate", "convert_ct2")],
     }
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": stage}}), encoding="utf-8")
     _run(folder, "-m", "dvc", "init", "--quiet")
@@ -113,9 +130,9 @@ def _attune(folder: Path, *arguments: str) -> str:
     return _run(folder, "-m", "attune.cli", *arguments)
 
 
-def _run(folder: Path, *arguments: str) -> str:
+def _run(folder: Path, *arguments: str, **variables: str) -> str:
     identity = {f"GIT_{who}_{what}": "anna@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    environment = {**os.environ, **identity, "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, **identity, "PYTHONPATH": str(ROOT / "src"), **variables}
     done = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

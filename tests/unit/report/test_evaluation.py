@@ -154,6 +154,15 @@ def test_slices_are_told_by_noise_length_speaker_source_and_columns_of_the_manif
         assert sum(each.base.deletions for each in members) == found.overall.base.deletions
 
 
+def test_rows_hold_what_lists_say_in_the_columns_asked_for() -> None:
+    tagged = utterance("a", "one", tags={"accent": "welsh", "room": "3"}, session="monday")
+    asked = {"columns": ("accent", "session")}
+    (row,) = evaluated([tagged], {"a": "one"}, {"a": "one"}, slices=asked).utterances
+    assert row.columns == {"accent": "welsh", "session": "monday"}
+    (plain,) = evaluated([tagged], {"a": "one"}, {"a": "one"}).utterances
+    assert plain.columns == {}
+
+
 def test_an_unknown_slice_column_names_those_that_exist() -> None:
     tagged = utterance("a", "one", tags={"accent": "welsh"})
     with pytest.raises(ParamsError, match=r"names 'microphone', .* their columns are: accent$"):

@@ -16,6 +16,7 @@ from attune.report.examples import Clip, clips, example_lists
 from attune.report.page import Exhibits, page, sureness
 from attune.report.page_style import STYLE
 from attune.report.pictures import Training, pictures
+from attune.report.pull_request import pull_request_report
 from attune.report.results import Results, UtteranceResult
 
 _VOID = {"meta", "link", "br", "img", "input"}
@@ -50,7 +51,8 @@ def _page(sound: dict[str, Clip] | None = None) -> str:
     found = evaluation()
     lists = example_lists(found.utterances)
     heard = clips([row.id for each in lists for row in each.rows], Tones(0.2)) if sound is None else sound
-    shown = Exhibits(pictures(found.results, found.utterances, TRAINING), lists, heard, [("evaluate.seed", 42)])
+    drawn, settings = pictures(found.results, found.utterances, TRAINING), [("evaluate.seed", 42)]
+    shown = Exhibits(drawn, lists, heard, [("to learn from", 3)], settings)
     return page(found.results, shown)
 
 
@@ -131,7 +133,7 @@ def test_texts_names_and_curves_of_any_length_leave_it_below_five_megabytes() ->
     lists = example_lists(found.utterances)
     sound = clips([row.id for each in lists for row in each.rows], Tones(20.0))
     drawn = pictures(found.results, found.utterances, Training(curve, curve))
-    text = page(found.results, Exhibits(drawn, lists, sound, [("model.name", "m" * 100_000)]))
+    text = page(found.results, Exhibits(drawn, lists, sound, [], [("model.name", "m" * 100_000)]))
     _Outline(text)
     assert len(text.encode()) < 5_000_000
     assert "(and 2800 more words)" in text
@@ -187,14 +189,35 @@ def test_small_tests_have_a_page_and_say_how_little_they_tell(utterances: int) -
         assert "How sure that is cannot be told" in text
 
 
+def test_the_first_thing_said_is_whether_to_deploy() -> None:
+    utterances, base, tuned = four()
+    better = evaluated(utterances, base, tuned, validation={"require_significance": False})
+    for found, said in ((better, "Deploy: 83% of the base model"), (evaluated(utterances, base, base), "do not deploy")):
+        text = page(found.results, _exhibits(found.results, found.utterances))
+        assert said in text.partition('aria-label="Verdict"')[2].partition("</div>")[0]
+
+
+def test_no_difference_at_all_is_not_called_chance() -> None:
+    utterances, base, _ = four()
+    same = evaluated(utterances, base, base)
+    shown = page(same.results, _exhibits(same.results, same.utterances))
+    written = pull_request_report(same.results, [], images="{}")
+    for text in (shown, written):
+        assert "as many errors" in text
+        assert "may be chance" not in text.partition("What the words mean")[0]
+    assert "may be chance" in page(evaluation().results, _exhibits(evaluation().results, ()))
+
+
 def test_sureness_says_better_or_chance() -> None:
     utterances, _, tuned = four()
-    assert sureness(evaluated(utterances, tuned, tuned).results).startswith("The tuned model is no different, not certain")
+    assert sureness(evaluated(utterances, tuned, tuned).results).startswith("Both models make as many errors in every recording")
+    other = dict(zip(tuned, reversed(tuned.values()), strict=True))
+    assert "but that may be chance: its WER lies between" in sureness(evaluated(utterances, other, tuned | {"n1": ""}).results)
     assert sureness(evaluation().results).startswith("The tuned model is better, beyond chance: its WER lies between ")
 
 
 def _exhibits(results: Results, rows: Sequence[UtteranceResult]) -> Exhibits:
-    return Exhibits(pictures(results, rows, Training()), example_lists(rows), {}, [])
+    return Exhibits(pictures(results, rows, Training()), example_lists(rows), {}, [], [])
 
 
 def _contrast(one: str, other: str) -> float:

@@ -37,6 +37,21 @@ def test_more_than_the_threshold_is_a_degradation(tmp_path: Path, before: float,
     assert any("critical suite doses: WER rose" in failure for failure in verdict.failures) == degraded
 
 
+@pytest.mark.parametrize(("cer", "degraded"), [("0.001", True), ("0.5", False), ("null", False)])
+def test_a_cer_that_the_file_gives_is_held_too(tmp_path: Path, cer: str, degraded: bool) -> None:
+    text = f"kind: critical\nbaseline: {{wer: 0.5, cer: {cer}, version: v1}}\nwhere: {{condition: noisy}}"
+    suite, verdict = _judged(tmp_path, text)
+    assert (suite.degraded, suite.failed) == (degraded, degraded)
+    assert any("critical suite doses: CER rose from 0.10% (v1) to" in failure for failure in verdict.failures) == degraded
+
+
+@pytest.mark.parametrize("which", ["where: {speaker: nobody}", "utterances: [gone]"])
+def test_a_suite_of_which_the_test_has_nothing_is_told(tmp_path: Path, which: str) -> None:
+    suite, verdict = _judged(tmp_path, f"kind: benchmark\nbaseline: null\n{which}")
+    assert suite.utterances == 0
+    assert "benchmark suite doses has no utterance left in the test" in verdict.warnings
+
+
 def test_the_threshold_is_a_param(tmp_path: Path) -> None:
     text = "kind: critical\nbaseline: {wer: 0.15, version: v1}\nwhere: {condition: noisy}"
     assert not _judged(tmp_path, text, suites={"critical_degradation_threshold": 0.2})[0].degraded
@@ -82,6 +97,7 @@ def test_a_manifest_beside_it_lists_them(tmp_path: Path, name: str, content: str
         ("kind: critical\nbaseline: null", "exactly one of utterances, manifest and where"),
         ("kind: critical\nutterances: [a]", "baseline: Field required"),
         ("kind: critical\nbaseline: null\nutterances: [a]\nsize: 3", "size: Extra inputs"),
+        ("kind: critical\nbaseline: null\nutterances: []", "utterances: Tuple should have at least 1 item"),
         ("- a", "must hold kind, baseline"),
         ("kind: [", "cannot be read as a suite"),
         ("kind: critical\nbaseline: null\nmanifest: none.txt", "cannot be read as a suite: .*none.txt"),

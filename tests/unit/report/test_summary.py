@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from evaluations import evaluated, four
+from projects import evaluate_into, project
 
+from attune.cli import main
 from attune.errors import DataError
+from attune.files import write_json
 from attune.records import Utterance
 from attune.report import tables
 from attune.report.results import Results
-from attune.report.summary import RunFacts, SliceFacts, facts_of, summary
+from attune.report.run_facts import RunFacts, SliceFacts, facts_of
+from attune.report.summary import summary
 
 _SLICE: dict[str, Any] = {
     "utterances": 200,
@@ -71,7 +76,7 @@ def test_scores_stand_in_the_promised_form() -> None:
     text = summary(_facts())
     assert "Base   WER: 0.3620 (36.20%)  CER: 0.2011 (20.11%)  Error Samples: 150/200 (75.00%)" in text
     assert "Tuned  WER: 0.2100 (21.00%)  CER: 0.1000 (10.00%)  Error Samples: 90/200 (45.00%)" in text
-    assert "Improvement: 15.20 percentage points of WER (95% interval 12.10 to 18.30)" in text
+    assert "Improvement: 15.20 percentage points of WER (95% interval 12.10 to 18.30), 10.11 of CER" in text
 
 
 def test_clean_and_noisy_stand_apart() -> None:
@@ -171,6 +176,38 @@ def test_rates_that_do_not_exist_are_not_shown_as_numbers() -> None:
 def test_missing_scores_name_the_key_and_the_command(evaluate: dict[str, Any], train: dict[str, Any], lacking: str) -> None:
     with pytest.raises(DataError, match=rf"lack '{lacking}'.*dvc repro"):
         _facts(evaluate=evaluate, train=train)
+
+
+@pytest.mark.parametrize("overall", [3, None, [], "all", _SLICE | {"base_wer": "low"}])
+def test_scores_of_another_form_name_the_command(overall: object) -> None:
+    with pytest.raises(DataError, match=r"of another version of Attune \(.*\); make them anew with: dvc repro --force evaluate"):
+        _facts(evaluate=_EVALUATE | {"overall": overall})
+
+
+def test_the_speed_of_both_models_is_told_where_it_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate_into(project(tmp_path), 3)
+    for name, content in (("train", {"trained": True}), ("timing/evaluate", {"base": {"real_time_factor": 0.0156}, "tuned": 3})):
+        write_json(tmp_path / f"metrics/{name}.json", content)
+    monkeypatch.chdir(tmp_path)
+    assert "Real-time factor of the last evaluation here: base 0.016 (seconds" in CliRunner().invoke(main, ["summary"]).output
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3", ""])
+@pytest.mark.parametrize("file", ["evaluation/scores.json", "train.json", "convert_ct2.json", "evaluation_results.json"])
+def test_damaged_metrics_are_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: str) -> None:
+    evaluate_into(project(tmp_path), 3)
+    for name in ("train.json", "convert_ct2.json"):
+        (tmp_path / "metrics" / name).write_text('{"trained": true}')
+    monkeypatch.chdir(tmp_path)
+    sound = CliRunner().invoke(main, ["summary"])
+    assert sound.exit_code == 0
+    assert "Real-time factor" not in sound.output
+    (tmp_path / "metrics" / file).write_text(content)
+    done = CliRunner().invoke(main, ["summary"])
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert file in done.stderr
+    assert "dvc repro --force" in done.stderr
 
 
 def test_the_evaluation_s_own_metrics_are_understood() -> None:

@@ -128,7 +128,7 @@ def test_where_nothing_was_learnt_there_is_nothing_to_pass() -> None:
         ({"noisy": (6, 5), "clean": (1, 1)}, "slice", "More noisy recordings would help most"),
         ({"noisy": (4, 1)}, "words", "word0 (30 of 30)"),
         ({"noisy": (3, 4)}, "collect", "Collect more and train again: WER is 30% higher"),
-        ({"noisy": (4, 1)}, "collect", "There were 0.0 hours with text to train on; 20 are a good measure"),
+        ({"noisy": (4, 1)}, "collect", "There were 0 minutes with text to train on; 20 hours are a good measure"),
         ({"noisy": (4, 1)}, "test", "Only 6 speakers were tested"),
     ],
 )

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
+from attune.report.document import document
 from attune.report.markup import paragraph, rate, section, spread, table
-from attune.report.page_style import STYLE
 from attune.tasks.speech_detection.evaluate.pictures import Drawing
 from attune.tasks.speech_detection.evaluate.results import Results, Score
 
@@ -20,21 +20,17 @@ def html_page(results: Results, drawn: Sequence[Drawing]) -> str:
     figures = "".join(f"<figure><figcaption><b>{escape(d.title)}</b></figcaption>{d.svg}</figure>" for d in drawn)
     body = "".join(
         [
-            f'<div class="{kind}"><p class="word">{word}</p>{paragraph(results.verdict)}</div>',
+            f'<div class="{kind}" role="group" aria-label="Verdict"><p class="word">{word}</p>{paragraph(results.verdict)}</div>',
             section("Scores", "scores", table(f"On {results.clips} of {results.of} test clips", _HEADS, _scores(results))),
             section("Curves", "curves", paragraph(_KEY), f'<div class="figures">{figures}</div>') if drawn else "",
             *(_slice_section(results, dimension, title) for dimension, title in _DIMENSIONS.items()),
         ]
     )
-    head = (
-        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Speech detection</title><style>{STYLE}'
+    about = (
+        f"{results.base} and {results.tuned}; only the base has {results.only_base_right} clips right, only the tuned model "
+        f"{results.only_tuned_right}."
     )
-    title = "Is there speech? Base and tuned model on the test"
-    about = f"{results.base} and {results.tuned}; only the base has {results.only_base_right} clips right, only the tuned model "
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}</style></head><body><header><h1>{title}</h1>'
-        f"{paragraph(f'{about}{results.only_tuned_right}.', 'soft')}</header><main>{body}</main></body></html>\n"
-    )
+    return document("Is there speech? Base and tuned model on the test", body, about=paragraph(about, "soft"))
 
 
 def markdown(results: Results, drawn: Sequence[Drawing], images: str) -> str:

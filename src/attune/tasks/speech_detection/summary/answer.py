@@ -16,7 +16,7 @@ def summarize(paths: PathParams) -> str:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); run: dvc repro") from error
-    if found.get("version") != VERSION:
+    if not isinstance(found, dict) or found.get("version") != VERSION:
         raise DataError(f"{file} is of another task or version; run: dvc repro")
     lines = [f"Verdict: {found['verdict']}", "", f"{'':10}" + "".join(f"{name:>20}" for name in _SCORES)]
     for score in found["scores"]:

@@ -1,5 +1,6 @@
 """A score is a pooled word error rate against what people wrote."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from attune.files import read_jsonl
 from attune.operations.evaluating import Listening, assess, costs, require_suites
 from attune.operations.showing import read_training, write_plots, write_reports
 from attune.params import Params
-from attune.records import Gold
+from attune.records import Gold, Utterance
 from attune.report.evaluation import Evaluation
 from attune.report.pictures import Training
 from attune.report.results import write_results
@@ -23,6 +24,7 @@ class Judgement:
 
     found: Evaluation
     heard: Listening
+    corpus: Sequence[Utterance]
     sounds: Sounds
     training: Training
     params: Params
@@ -34,7 +36,8 @@ class Judgement:
         write_plots(folder, self.found.results, self.found.utterances)
 
     def write_reports(self, folder: Path) -> None:
-        write_reports(folder, self.found.results, self.found.utterances, self.sounds, self.training, self.params)
+        results, rows = self.found.results, self.found.utterances
+        write_reports(folder, results, rows, self.corpus, self.sounds, self.training, self.params)
 
     def write_results(self, file: Path) -> None:
         write_results(file, self.found.results)
@@ -60,4 +63,4 @@ def judge(places: Places, params: Params) -> Judgement:
     found, heard = assess(
         places.finetuned, utterances, golds, sounds, places.suites, places.glossary, places.out_of_domain, params
     )
-    return Judgement(found, heard, sounds, training, params)
+    return Judgement(found, heard, utterances, sounds, training, params)
