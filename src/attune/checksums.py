@@ -5,6 +5,7 @@ damage and of what was exchanged, not of somebody who also writes a new list: wh
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -47,9 +48,13 @@ def write_checksums(folder: Path) -> None:
 
 def verify_checksums(folder: Path) -> Verified:
     """What became of the files of `folder`. Raises DataError where it has no list, or one that cannot be read."""
-    listed, found = read_checksums(folder), set(_files(folder))
-    changed = (path for path in sorted(found & listed.keys()) if file_digest(folder / path) != listed[path])
-    return Verified(len(listed), tuple(sorted(listed.keys() - found)), tuple(changed), tuple(sorted(found - listed.keys())))
+    found = set(_files(folder))
+    listed = read_checksums(folder)
+    both = sorted(found & listed.keys())
+    with ThreadPoolExecutor() as pool:  # hashing large blocks does not hold other threads up
+        digests = zip(both, pool.map(lambda path: file_digest(folder / path), both), strict=True)
+        changed = tuple(path for path, digest in digests if digest != listed[path])
+    return Verified(len(listed), tuple(sorted(listed.keys() - found)), changed, tuple(sorted(found - listed.keys())))
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
