@@ -59,7 +59,7 @@ def _pull(shell: Shell, source: Source, folder: Path, stamp: Stamp | None) -> Pu
     if _from_former(folder, target, asked, keep):
         return Pulled(target.version, "from the former folder", tuple(odd))
     with whole_folder(folder) as draft:
-        files = _fetch(shell, source, target, draft)
+        files = _fetch(shell, source, target, folder, draft)
         _require_own_digests(draft)
         write_stamp(draft, Stamp(source.name, target.version, target.kept.digest, asked, files))
         if folder.exists() and keep:
@@ -75,12 +75,12 @@ def _require_own_digests(draft: Path) -> None:
         raise StorageError(f"what was fetched is not what its {CHECKSUMS} says: {', '.join(faults)}; export and register it anew")
 
 
-def _fetch(shell: Shell, source: Source, target: Target, draft: Path) -> tuple[FileState, ...]:
+def _fetch(shell: Shell, source: Source, target: Target, folder: Path, draft: Path) -> tuple[FileState, ...]:
     """Fills the draft. Raises StorageError, with the names of files that are missing or damaged in storage."""
     model, by_hand = f"{source.name} {target.version}", shlex.join(_by_hand(shell, source, target))
     if not target.kept.digest.endswith(".dir"):
         raise RegistryError(f"{model} is a file, not a folder; fetch it with: {by_hand} -o FILE")
-    shell.tell(f"# as by: {by_hand} -o {shlex.quote(str(draft))}")
+    shell.tell(f"# as by: {by_hand} -o {shlex.quote(str(folder))}")
     try:
         fetched = fetch(target.kept, draft)
     except StorageError as error:
