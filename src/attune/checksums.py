@@ -61,7 +61,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
     """Digests by path, as the list has them. Raises DataError where there is none, or where it names what is elsewhere."""
     file = folder / CHECKSUMS
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        content = file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise DataError(
             f"{folder} has no {CHECKSUMS}, so nothing tells what should be in it; pull the model again, or export it: "
@@ -69,14 +69,19 @@ def read_checksums(folder: Path) -> dict[str, str]:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file} cannot be read: {error}; pull the model again") from error
+    return parse_checksums(content, str(file))
+
+
+def parse_checksums(content: str, where: str) -> dict[str, str]:
+    """The same of a list's text."""
     listed = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(content.splitlines(), start=1):
         match = _LINE.fullmatch(line)
         if match is None or not _is_below(match[2]):
-            raise DataError(f"{file}:{number} is not a digest and a path below the folder; pull the model again")
+            raise DataError(f"{where}:{number} is not a digest and a path below the folder; pull the model again")
         listed[match[2]] = match[1]
     if not listed:
-        raise DataError(f"{file} is empty; pull the model again")
+        raise DataError(f"{where} is empty; pull the model again")
     return listed
 
 

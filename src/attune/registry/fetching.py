@@ -14,8 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attune.errors import StorageError
-from attune.registry.stamps import FileState, state
+from attune.checksums import CHECKSUMS, parse_checksums
+from attune.errors import DataError, StorageError
+from attune.files import file_digest
+from attune.registry.stamps import FileState, state, stated
 from attune.storage.explaining import explained
 
 _OBJECTS = "files/md5"
@@ -44,6 +46,8 @@ class Fetched:
     missing: tuple[str, ...]
     damaged: tuple[str, ...]
     """Came, but are not what their digests say."""
+    sealed: bool
+    """Whether the folder has a list of SHA-256 digests of its own, and is what that says."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +62,46 @@ class _Place:
         return str(self.fs.join(self.folder, digest[:2], digest[2:]))
 
 
+class _Reading:
+    """What each file that came is, by the list of DVC's (MD5s) and that of the folder itself (SHA-256, `checksums`).
+
+    The latter is one of the former's files, so that a file which is what it says need not be hashed by MD5, which is slower.
+    """
+
+    def __init__(self, listed: Mapping[str, str], own: Mapping[str, str]) -> None:
+        self.listed, self._own = listed, own
+        self._sealed = own.keys() == listed.keys() - {CHECKSUMS}
+
+    def __call__(self, draft: Path, path: str) -> FileState:
+        (draft / path).chmod(_READABLE)
+        right = stated(draft, path, self.listed[path])
+        if path in self._own and file_digest(draft / path) == self._own[path]:
+            return right
+        self._sealed &= path not in self._own
+        return state(draft, path)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether no file was found that the folder's own list denies."""
+        return self._sealed
+
+
 def fetch(kept: Kept, draft: Path) -> Fetched:
     """Fills the empty folder `draft`, readable for whoever serves it. Raises StorageError where storage cannot be asked, or has
     no whole list of the files."""
     listed = _listed(kept)
+    read = _Reading(listed, _own(kept, listed))
     found, came = dict[str, FileState](), set[str]()
     for place in _places(kept):
         wanted = {path: digest for path, digest in listed.items() if path not in found}
         if not wanted:
             break
-        brought = _copy(place, wanted, draft)
+        brought = _copy(place, wanted, draft, read)
         came |= {each.path for each in brought}
         found |= {each.path: each for each in brought if each.md5 == wanted[each.path]}
     faulty = listed.keys() - found.keys()
-    return Fetched(tuple(found[path] for path in sorted(found)), tuple(sorted(faulty - came)), tuple(sorted(faulty & came)))
+    files = tuple(found[path] for path in sorted(found))
+    return Fetched(files, tuple(sorted(faulty - came)), tuple(sorted(faulty & came)), read.sealed)
 
 
 def _places(kept: Kept) -> Iterator[_Place]:
@@ -110,7 +140,25 @@ def _storage(kept: Kept) -> _Place:
 
 def _listed(kept: Kept) -> dict[str, str]:
     """MD5s of a folder's files by path."""
-    said, digest = list[str](), kept.digest
+    try:
+        content = _object(kept, kept.digest)
+    except StorageError as error:
+        raise StorageError(f"the list of its files ({kept.digest}) is {error}") from error
+    return {str(row["relpath"]): str(row["md5"]) for row in json.loads(content)}
+
+
+def _own(kept: Kept, listed: Mapping[str, str]) -> dict[str, str]:
+    """SHA-256 digests by path, as the folder's own list has them; empty where there is none, or what is wrong with it is told
+    once it is copied."""
+    try:
+        return parse_checksums(_object(kept, listed[CHECKSUMS]).decode(), CHECKSUMS) if CHECKSUMS in listed else {}
+    except (StorageError, DataError, UnicodeDecodeError):
+        return {}
+
+
+def _object(kept: Kept, digest: str) -> bytes:
+    """Its content, right. Raises StorageError that says where it is missing or damaged."""
+    said = list[str]()
     for place in _places(kept):
         try:
             with explained(place.url, FileNotFoundError):
@@ -119,12 +167,12 @@ def _listed(kept: Kept) -> dict[str, str]:
             said.append(f"not in {place.url}")
             continue
         if hashlib.md5(content, usedforsecurity=False).hexdigest() == digest.removesuffix(".dir"):
-            return {str(row["relpath"]): str(row["md5"]) for row in json.loads(content)}
+            return content
         said.append(f"damaged in {place.url}")
-    raise StorageError(f"the list of its files ({digest}) is {', '.join(said)}")
+    raise StorageError(", ".join(said))
 
 
-def _copy(place: _Place, wanted: Mapping[str, str], draft: Path) -> list[FileState]:
+def _copy(place: _Place, wanted: Mapping[str, str], draft: Path, read: _Reading) -> list[FileState]:
     """What the place has of it, with digests; the rest is left out."""
     from dvc_objects.fs.generic import copy
     from dvc_objects.fs.local import localfs
@@ -139,12 +187,7 @@ def _copy(place: _Place, wanted: Mapping[str, str], draft: Path) -> list[FileSta
         folder.mkdir(exist_ok=True, parents=True)
         folder.chmod(_ENTERABLE)
     sources, files = [*map(place.path, wanted.values())], [str(draft / path) for path in wanted]
-    arrivals = Arrivals(draft, wanted, _read)
+    arrivals = Arrivals(draft, wanted, read)
     with explained(place.url), arrivals:
         copy(place.fs, sources, localfs, files, callback=arrivals, on_error=left_out)
     return arrivals.states()
-
-
-def _read(draft: Path, path: str) -> FileState:
-    (draft / path).chmod(_READABLE)
-    return state(draft, path)

@@ -14,10 +14,10 @@ from filelock import FileLock
 from attune.checksums import CHECKSUMS, verify_checksums
 from attune.errors import RegistryError, StorageError
 from attune.files import whole_folder
-from attune.registry.fetching import fetch
+from attune.registry.fetching import Fetched, fetch
 from attune.registry.origins import Source, Target, absolute, question, resolve
 from attune.registry.sharing import refresh
-from attune.registry.stamps import FileState, Stamp, look, read_stamp, write_stamp
+from attune.registry.stamps import Stamp, look, read_stamp, write_stamp
 from attune.shell import Shell
 
 
@@ -59,9 +59,10 @@ def _pull(shell: Shell, source: Source, folder: Path, stamp: Stamp | None) -> Pu
     if _from_former(folder, target, asked, keep):
         return Pulled(target.version, "from the former folder", tuple(odd))
     with whole_folder(folder) as draft:
-        files = _fetch(shell, source, target, folder, draft)
-        _require_own_digests(draft)
-        write_stamp(draft, Stamp(source.name, target.version, target.kept.digest, asked, files))
+        fetched = _fetch(shell, source, target, folder, draft)
+        if not fetched.sealed:
+            _require_own_digests(draft)
+        write_stamp(draft, Stamp(source.name, target.version, target.kept.digest, asked, fetched.files))
         if folder.exists() and keep:
             _keep(folder)
     return Pulled(target.version, "fetched", tuple(odd))
@@ -75,7 +76,7 @@ def _require_own_digests(draft: Path) -> None:
         raise StorageError(f"what was fetched is not what its {CHECKSUMS} says: {', '.join(faults)}; export and register it anew")
 
 
-def _fetch(shell: Shell, source: Source, target: Target, folder: Path, draft: Path) -> tuple[FileState, ...]:
+def _fetch(shell: Shell, source: Source, target: Target, folder: Path, draft: Path) -> Fetched:
     """Fills the draft. Raises StorageError, with the names of files that are missing or damaged in storage."""
     model, by_hand = f"{source.name} {target.version}", shlex.join(_by_hand(shell, source, target))
     if not target.kept.digest.endswith(".dir"):
@@ -86,7 +87,7 @@ def _fetch(shell: Shell, source: Source, target: Target, folder: Path, draft: Pa
     except StorageError as error:
         raise StorageError(f"{model} could not be fetched: {error}") from error
     if not (fetched.missing or fetched.damaged):
-        return fetched.files
+        return fetched
     found = ((fetched.damaged, "damaged"), (fetched.missing, "missing"))
     clauses = [f"{', '.join(paths)} {what}" for paths, what in found if paths]
     mend = "in a clone of the project run attune storage check --remove, then " if fetched.damaged else ""

@@ -69,11 +69,16 @@ def _paths(folder: Path) -> Iterator[str]:
 
 def state(folder: Path, path: str, known: FileState | None = None) -> FileState:
     """Of a file in the folder; it is read only where size or times differ from those known."""
-    facts = (folder / path).stat()
-    times = facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
-    if known is not None and times == (known.size, known.mtime_ns, known.ctime_ns):
+    now = stated(folder, path, "")
+    if known is not None and replace(known, md5="") == now:
         return known
-    return FileState(path, _md5(folder / path), *times)
+    return replace(now, md5=_md5(folder / path))
+
+
+def stated(folder: Path, path: str, md5: str) -> FileState:
+    """Of a file whose MD5 is known."""
+    facts = (folder / path).stat()
+    return FileState(path, md5, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def _md5(file: Path) -> str:

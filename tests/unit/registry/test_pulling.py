@@ -14,8 +14,8 @@ import yaml
 from projects import commit, git
 from registries import Place, make_place
 
-from attune.checksums import CHECKSUMS
-from attune.errors import RegistryError, StorageError
+from attune.checksums import CHECKSUMS, verify_checksums, write_checksums
+from attune.errors import AttuneError, RegistryError, StorageError
 from attune.registry.origins import Source
 from attune.registry.pulling import Pulled, pull
 from attune.registry.stamps import STAMP
@@ -182,6 +182,32 @@ def test_a_folder_that_denies_its_own_digests_is_refused(own: Place, tmp_path: P
     with pytest.raises(StorageError, match=r"is not what its SHA256SUMS says: changed: model\.bin"):
         deployed.pull(version="v1.2.0")
     assert not deployed.folder.exists()
+
+
+@pytest.mark.parametrize("wrong", ["", "no list", f"{'0' * 64}  gone.bin", f"{'0' * 64}  sub/config.json"])
+def test_a_folder_with_digests_of_its_own_is_compared_with_those(own: Place, tmp_path: Path, wrong: str) -> None:
+    model = own.folder / "models" / "ct2"
+    write_checksums(model)
+    (model / CHECKSUMS).write_text(wrong or (model / CHECKSUMS).read_text())
+    own.dvc("add", "--quiet", "models/ct2")
+    commit(own.folder, "sums")
+    own.said("model", "register")
+    deployed = Deployment(tmp_path / "model", own.folder.parent / "shared.git")
+    if wrong:
+        with pytest.raises(AttuneError, match="SHA256SUMS"):
+            deployed.pull(version="v1.2.0")
+        assert not deployed.folder.exists()
+        return
+    assert deployed.pull(version="v1.2.0").how == "fetched"
+    assert verify_checksums(deployed.folder).whole
+    (deployed.folder / "model.bin").touch()  # its MD5 was never computed, and is known
+    assert deployed.pull(version="v1.2.0").how == "unchanged"
+    (gone,) = (p for p in (own.folder.parent / "storage").rglob("*") if p.is_file() and p.read_bytes() == b"second" * 100)
+    gone.chmod(0o644)
+    gone.write_bytes(b"damage" * 100)
+    shutil.rmtree(deployed.folder)
+    with pytest.raises(StorageError, match=r"not whole in storage: model\.bin damaged"):
+        deployed.pull(version="v1.2.0")
 
 
 def test_a_list_of_files_that_is_damaged_or_gone_is_told(own: Place, tmp_path: Path) -> None:
