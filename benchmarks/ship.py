@@ -3,7 +3,7 @@
     python benchmarks/ship.py export                                       export and parity of the tiny model (aim: 30 s)
     python benchmarks/ship.py export --model ctc --quantizations float32   of the tiny CTC model, with ONNX
     python benchmarks/ship.py pull        a 100 MB model from an emulated bucket, beside gcsfs alone; and when nothing changed
-    python benchmarks/ship.py objects     into how many objects 10,000 clips go
+    python benchmarks/ship.py objects     into how many objects 10,000 clips go, as recorded and as prepared
     python benchmarks/ship.py rollback    from the command to the old bytes, when the old version was there before
 
 Run it on an idle machine. `pull` wants gcp-storage-emulator, which the extra `dev` has. Nothing leaves the machine.
@@ -26,6 +26,7 @@ import yaml
 from projects import commit, evaluate_into, git
 
 from attune.checkpoints import TRAINING_RECORD, TrainingRecord, load_checkpoint, write_training_record
+from attune.checksums import write_checksums
 from attune.dataset import UTTERANCES, encode_flac, write_corpus
 from attune.lineage import record_lineage
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from registries import Place
 
 _PARTS, _PART = 4, 25_000_000
+_WAV_BYTES, _SHRUNK = 7 * 16_000 * 2, 10
 _BARE = """
 import gcsfs, sys
 fs = gcsfs.GCSFileSystem(token="anon", endpoint_url=sys.argv[1])
@@ -149,6 +151,7 @@ def _ship(place: "Place", parts: int) -> None:
     model = place.folder / "models" / "ct2"
     for number in range(parts):
         (model / f"part-{number}.bin").write_bytes(os.urandom(_PART - 1) + b"x")  # the emulator drops a line break at the end
+    write_checksums(model)
     place.dvc("add", "--quiet", "models/ct2")
     commit(place.folder, "heavy")
     git(place.folder, "push", "--quiet", "origin", "main")
@@ -162,10 +165,13 @@ def _listed(seconds: list[float]) -> str:
 
 @main.command("objects")
 def count_objects() -> None:
-    """The prepared corpus of 10,000 clips of 7 s, as DVC pushes it; the sound in it is short, as only lengths decide."""
+    """10,000 clips of 7 s as DVC pushes them: the recordings in packs (clips and packs a tenth of their size), and the prepared
+    corpus (the sound in it is short, as only lengths decide)."""
     import numpy as np
     from evaluations import utterance
     from registries import dvc
+
+    from attune.operations.bundling import pack
 
     class Sounds:
         def __getitem__(self, utterance_id: str, /) -> bytes:
@@ -179,13 +185,18 @@ def count_objects() -> None:
         write_corpus(folder / "prepared", clips, Sounds(), [])
         dvc(folder, "init", "--quiet", "--no-scm")
         dvc(folder, "remote", "add", "--quiet", "--default", "storage", str(Path(scratch) / "storage"))
-        dvc(folder, "add", "--quiet", "prepared")
+        for number in range(10_000):
+            clip = folder / "raw" / f"speaker {number % 60}" / f"{number}.wav"
+            clip.parent.mkdir(parents=True, exist_ok=True)
+            clip.write_bytes(number.to_bytes(4, "big") * (_WAV_BYTES // _SHRUNK // 4))
+        packs = pack(folder / "raw", 256 / _SHRUNK).packs
+        dvc(folder, "add", "--quiet", "prepared", "raw")
         start_s = time.perf_counter()
         dvc(folder, "push")
         pushed = [path for path in (Path(scratch) / "storage").rglob("*") if path.is_file()]
         shards = len(list((folder / "prepared").glob("*.parquet")))
-        print(f"10,000 clips, {7 * 10_000 / 3600:.0f} hours: {shards} shards, {len(pushed)} objects pushed", end=" ")
-        print(f"in {time.perf_counter() - start_s:.1f} s")
+        print(f"10,000 clips, {7 * 10_000 / 3600:.0f} hours: {len(packs)} packs, {shards} shards, {len(pushed)} objects", end=" ")
+        print(f"pushed in {time.perf_counter() - start_s:.1f} s")
 
 
 @main.command("rollback")

@@ -20,6 +20,14 @@ BUCKET = "bkt"
 ENVIRONMENT = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false", "NO_GCE_CHECK": "true", "GOOGLE_APPLICATION_CREDENTIALS": ""}
 """gcsfs asks whether a bucket is a zonal one over gRPC, which the emulator does not speak; no metadata server is asked."""
 
+_SERVER = """
+import socketserver, sys
+from gcp_storage_emulator.__main__ import main
+socketserver.TCPServer.request_queue_size = 128
+main(sys.argv[1:])
+"""
+"""It answers one connection at a time and lets five wait; the next one would try again after a second, as Google's never does."""
+
 
 class Emulator:
     """One server; what it was given stays in its folder."""
@@ -40,7 +48,7 @@ class Emulator:
 
     def start(self) -> None:
         where = ("--host", "127.0.0.1", "--port", str(self.port), "--default-bucket", BUCKET, "-q")
-        command = [sys.executable, "-m", "gcp_storage_emulator", "-d", str(self.folder), "start", *where]
+        command = [sys.executable, "-c", _SERVER, "-d", str(self.folder), "start", *where]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until_s = time.monotonic() + 30
         while not self._answers():
@@ -70,8 +78,11 @@ class Emulator:
 
     def overwrite(self, stored: Path, content: bytes) -> None:
         """Uploads something else under the name of an object that it keeps."""
-        name = quote(stored.relative_to(self.folder / ".cloudstorage" / BUCKET).as_posix(), safe="")
-        address = f"{self.endpoint}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={name}"
+        self.put(stored.relative_to(self.folder / ".cloudstorage" / BUCKET).as_posix(), content)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Uploads an object under that name."""
+        address = f"{self.endpoint}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={quote(name, safe='')}"
         headers = {"Content-Type": "application/octet-stream"}
         urlopen(Request(address, content, headers, method="POST"), timeout=5).close()
 

@@ -5,6 +5,7 @@ damage and of what was exchanged, not of somebody who also writes a new list: wh
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -47,16 +48,20 @@ def write_checksums(folder: Path) -> None:
 
 def verify_checksums(folder: Path) -> Verified:
     """What became of the files of `folder`. Raises DataError where it has no list, or one that cannot be read."""
-    listed, found = read_checksums(folder), set(_files(folder))
-    changed = (path for path in sorted(found & listed.keys()) if file_digest(folder / path) != listed[path])
-    return Verified(len(listed), tuple(sorted(listed.keys() - found)), tuple(changed), tuple(sorted(found - listed.keys())))
+    found = set(_files(folder))
+    listed = read_checksums(folder)
+    both = sorted(found & listed.keys())
+    with ThreadPoolExecutor() as pool:  # hashing large blocks does not hold other threads up
+        digests = zip(both, pool.map(lambda path: file_digest(folder / path), both), strict=True)
+        changed = tuple(path for path, digest in digests if digest != listed[path])
+    return Verified(len(listed), tuple(sorted(listed.keys() - found)), changed, tuple(sorted(found - listed.keys())))
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
     """Digests by path, as the list has them. Raises DataError where there is none, or where it names what is elsewhere."""
     file = folder / CHECKSUMS
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        content = file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise DataError(
             f"{folder} has no {CHECKSUMS}, so nothing tells what should be in it; pull the model again, or export it: "
@@ -64,14 +69,19 @@ def read_checksums(folder: Path) -> dict[str, str]:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file} cannot be read: {error}; pull the model again") from error
+    return parse_checksums(content, str(file))
+
+
+def parse_checksums(content: str, where: str) -> dict[str, str]:
+    """The same of a list's text."""
     listed = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(content.splitlines(), start=1):
         match = _LINE.fullmatch(line)
         if match is None or not _is_below(match[2]):
-            raise DataError(f"{file}:{number} is not a digest and a path below the folder; pull the model again")
+            raise DataError(f"{where}:{number} is not a digest and a path below the folder; pull the model again")
         listed[match[2]] = match[1]
     if not listed:
-        raise DataError(f"{file} is empty; pull the model again")
+        raise DataError(f"{where} is empty; pull the model again")
     return listed
 
 

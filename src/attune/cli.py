@@ -12,10 +12,9 @@ from attune.cli_experiments import compare, sweep
 from attune.cli_gold import gold, llm
 from attune.cli_models import model
 from attune.cli_storage import storage
-from attune.commandline import PARAMS, AttuneGroup, one_line
+from attune.commandline import PARAMS, AttuneGroup, load_params, one_line
 from attune.errors import DataError
 from attune.files import write_text
-from attune.params import load_params
 
 _MODELS = {"whisper": Path("models/tiny/whisper"), "ctc": Path("models/tiny/ctc")}
 
@@ -166,6 +165,17 @@ def add_data(folder: Path, link: bool, params_file: Path) -> None:
     click.echo(one_line(added.sentence(raw)))
     if added.refused:
         raise DataError(f"{len(added.refused)} file(s) of {folder} were refused, {added.refused[0][0]} first; the others are in")
+
+
+@data.command("pack")
+@click.option("--mb", type=click.FloatRange(min=1), default=256, show_default=True, help="Size of a pack, about.")
+@PARAMS
+def pack_data(mb: float, params_file: Path) -> None:
+    """Puts the files of the raw folder into few tar files (pack-0001.tar, ...), which are read as the files were."""
+    from attune.operations.bundling import pack
+
+    raw = load_params(params_file).paths.raw
+    click.echo(one_line(pack(raw, mb).sentence(raw)))
 
 
 @data.command("check")

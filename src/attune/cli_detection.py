@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from attune.commandline import PARAMS, one_line
+from attune.commandline import PARAMS, load_params, one_line
 from attune.errors import DataError
-from attune.params import load_params
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _NEEDS = click.Path(path_type=Path, exists=True, file_okay=False)

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from attune.commandline import PARAMS
+from attune.commandline import PARAMS, load_params
 from attune.errors import DataError, ParamsError
-from attune.params import load_params
 
 if TYPE_CHECKING:
     from attune.operations.revisions import Repository, Revision

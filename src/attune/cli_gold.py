@@ -1,13 +1,15 @@
 """The commands around gold: `attune gold` (what waits for people) and `attune llm` (the language model that proposes)."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from attune.commandline import PARAMS
+from attune.commandline import PARAMS, load_params
 from attune.errors import DataError
-from attune.params import CorrectorName, Params, load_params
+
+if TYPE_CHECKING:
+    from attune.params import CorrectorName, Params
 
 
 @click.group()
@@ -89,7 +91,7 @@ def list_models(corrector: "Literal['transformers', 'ollama', 'openai'] | None",
     click.echo("\n".join(models(_asked(corrector, params), params.llm_gold)))
 
 
-def _asked(corrector: CorrectorName | None, params: Params) -> CorrectorName:
+def _asked(corrector: "CorrectorName | None", params: "Params") -> "CorrectorName":
     name = corrector or params.llm_gold.corrector
     if name in ("references", "second_opinion"):
         raise DataError(f"llm_gold.corrector is {name}, which asks no language model; name one with --corrector")

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attune.commandline import PARAMS, one_line
+from attune.commandline import PARAMS, load_params, one_line
 from attune.errors import DataError, RegistryError
-from attune.params import load_params
 
 if TYPE_CHECKING:
     from attune.registry.journal import Journal
@@ -41,9 +40,11 @@ def register(version: str | None, bump: "Bump", force: str | None, name: str, pa
     from datetime import datetime
 
     from attune.registry.registering import Asked, register
+    from attune.tasks.registry import answering
 
-    metrics = PurePosixPath(load_params(params_file).paths.metrics)
-    made = register(_shell(params_file), Asked(name, version, bump, force), metrics, datetime.now().astimezone().date())
+    params, today = load_params(params_file), datetime.now().astimezone().date()
+    read = answering(params.task, "registration").read
+    made = register(_shell(params_file), Asked(name, version, bump, force), PurePosixPath(params.paths.metrics), read, today)
     click.echo(f"{name} {made} is registered; next: attune model promote {made} --stage staging")
 
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from attune.commandline import PARAMS, one_line
+from attune.commandline import PARAMS, load_params, one_line
 from attune.errors import StorageError
-from attune.params import load_params
 
 
 @click.group()

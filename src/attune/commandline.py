@@ -10,17 +10,27 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attune.errors import AttuneError
+
+if TYPE_CHECKING:
+    from attune.params import Params
 
 PARAMS = click.option(
     "--params", "params_file", type=click.Path(path_type=Path, dir_okay=False), default=Path("params.yaml"), show_default=True
 )
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def load_params(file: Path) -> "Params":
+    """As `params.load_params`, whose schema is imported once it is asked for: half of what starting `attune` takes."""
+    from attune.params import load_params
+
+    return load_params(file)
 
 
 class _PlainFaults(click.Command):

@@ -23,6 +23,7 @@ from typing import Literal
 from attune import manifests, saved_datasets
 from attune.errors import DataError
 from attune.listings import read_lists
+from attune.packs import open_packs
 from attune.raw_files import ADDED_FOLDER, AUDIO, UPLOAD_PREFIX, is_audio, name_below, spelled, suffix, walk
 from attune.records import Condition, Rejection
 from attune.soundcache import SoundCache
@@ -87,13 +88,15 @@ def named(recording: Recording) -> str:
 def take_inventory(raw: Path, packed: SoundCache | None = None) -> Inventory:
     """The recordings below `raw`, ordered by source. Raises DataError if the folder is missing or has none.
 
-    What stands inside of saved datasets is laid into `packed`, by default the user's cache.
+    What stands inside of packs and saved datasets is laid into `packed`, by default the user's cache.
     """
     if not raw.is_dir():
         raise DataError(f"{raw} is not a folder; put your recordings there, or run: attune demo corpus")
     rejected: list[Rejection] = []
     files = {name_below(path, raw): path for path in walk(raw, rejected)}
-    lists, entries = read_lists(files, raw, packed or SoundCache(), rejected)
+    kept = packed or SoundCache()
+    packs = open_packs(files, kept, rejected)
+    lists, entries = read_lists(files, raw, kept, rejected)
     sounds = sorted(source for source in files if is_audio(source) or spelled(source) in entries)
     texts = _written_texts(files, sounds, entries, rejected)
     if not sounds:
@@ -107,7 +110,7 @@ def take_inventory(raw: Path, packed: SoundCache | None = None) -> Inventory:
         for entry in _pieces_or_whole(entries.get(spelled(sound), []))
     )
     given = [*texts.values(), *(e.text for rows in entries.values() for e in rows)]
-    used = {*sounds, *lists, *filter(_is_transcript, files)}
+    used = {*sounds, *lists, *packs, *filter(_is_transcript, files)}
     return Inventory(recordings, tuple(rejected), len(files) - len(used), sum(t is not None and not t.strip() for t in given))
 
 

@@ -5,12 +5,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attune.errors import EnvironmentFault
 
+_ESCAPED = str.maketrans({"\\": r"\\", "'": r"\'", "\n": r"\n"})
 _GTO = "from gto.cli import app; app(prog_name='gto')"
 
 
@@ -41,12 +42,12 @@ class Shell:
         """What it prints. Raises EnvironmentFault where it ends with a fault."""
         answer = self.answer(*command)
         if answer.code:
-            raise EnvironmentFault(f"{shlex.join(command)} ended with code {answer.code}: {answer.said}")
+            raise EnvironmentFault(f"{_typed(command)} ended with code {answer.code}: {answer.said}")
         return answer.out
 
     def answer(self, *command: str) -> Answer:
         """How it ended, whatever that is. Raises EnvironmentFault where the program is missing."""
-        self.tell(f"$ {shlex.join(command)}")
+        self.tell(f"$ {_typed(command)}")
         return self.ask(*command)
 
     def ask(self, *command: str) -> Answer:
@@ -72,6 +73,11 @@ class Shell:
     def within_bare(self, folder: Path) -> "Shell":
         """The same in a repository without files."""
         return replace(self, folder=folder, bare=True)
+
+
+def _typed(command: Sequence[str]) -> str:
+    """The command as a line for bash or zsh, also where an argument has several lines."""
+    return " ".join(f"$'{part.translate(_ESCAPED)}'" if "\n" in part else shlex.quote(part) for part in command)
 
 
 def _program(name: str) -> list[str]:

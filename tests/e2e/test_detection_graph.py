@@ -71,6 +71,30 @@ def test_the_released_model_says_so_and_detects(project: Project) -> None:
     assert all(row["label"] in ("SPEECH", "NONSPEECH") and 0 <= row["confidence"] <= 1 for row in rows)
 
 
+def test_the_released_model_carries_card_scores_data_settings_and_digests(project: Project) -> None:
+    folder = project.folder / "models" / "ct2"
+    release = json.loads((folder / "release.json").read_text())
+    tuned = release["scores"]["detectors"]["tuned"]
+    assert tuned["balanced_accuracy_low"] <= tuned["balanced_accuracy"] <= tuned["balanced_accuracy_high"]
+    assert "utterances.jsonl" in release["data"]
+    assert yaml.safe_load((folder / "params.yaml").read_text())["train"]["epochs"] == 2
+    card = (folder / "README.md").read_text()
+    for part in ("## Scores on held-out speakers", "| tuned |", "## Data version", "## Licence"):
+        assert part in card
+    assert "files" in project.run("attune", "model", "verify", "models/ct2")
+    assert {oct(path.stat().st_mode)[-3:] for path in folder.rglob("*") if path.is_file()} == {"644"}
+
+
+def test_a_detector_gets_a_version_that_says_how_good_it_is(project: Project) -> None:
+    project.commit("detector")
+    for who in (("user.name", "test"), ("user.email", "test@example.org")):
+        project.run("git", "config", *who)
+    project.run("dvc", "remote", "add", "--default", "--force", "storage", str(project.folder / ".attune" / "storage"))
+    project.commit("storage")
+    project.run("attune", "model", "register", "--force", "a try")
+    assert "balanced accuracy" in project.run("attune", "model", "list")
+
+
 def test_the_summary_tells_the_verdict_and_every_detector(project: Project) -> None:
     said = project.run("attune", "summary")
     for part in ("Verdict: ", "balanced_accuracy", "tuned", "silero", "energy", "attune detect"):

@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
      "checksums", "shell"},
     {
         "splitting", "intake", "clips", "transcripts", "doubles", "winnowing", "voice_activity",
-        "corrections", "layouts", "listings", "manifests", "tables", "saved_datasets", "raw_files", "label_studio",
+        "corrections", "layouts", "listings", "manifests", "tables", "saved_datasets", "packs", "raw_files", "label_studio",
         "calibration", "scoring", "slicing", "resampling", "significance", "matched_pairs", "glossaries",
         "selection", "guards", "ngram", "ctc_decoding", "lexicon_decoding",
     },

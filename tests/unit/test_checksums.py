@@ -92,4 +92,5 @@ def test_a_list_that_is_no_text_is_refused(folder: Path) -> None:
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     result = _verify(tmp_path / "nowhere")
     assert result.exit_code == 2
+    assert "nowhere is no folder; name the one with the model" in result.stderr
     assert result.stderr.count("\n") == 1

@@ -4,6 +4,7 @@ It stands in the model's folder as `release.json`, `params.yaml` and the base's 
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -44,29 +45,43 @@ class Facts:
 def facts_of(finetuned: Path, evaluated: Path, released: Release) -> Facts:
     """Gathered from the folders that the stage reads. Raises DataError where the evaluation left no scores."""
     record = read_training_record(finetuned)
-    try:
-        scores = read_json(evaluated / _SCORES)
-    except ModelError as error:
-        raise DataError(f"{evaluated / _SCORES} is missing or damaged; run: dvc repro --force evaluate") from error
-    return Facts(base_facts(record.base, record.revision), record, scores, dict(read_lineage(evaluated)), released)
+    return Facts(
+        base_facts(record.base, record.revision), record, read_scores(evaluated), dict(read_lineage(evaluated)), released
+    )
 
 
 def write_facts(facts: Facts, params: Params, folder: Path) -> None:
     """Puts the files into `folder`."""
-    content = {
-        "format": FORMAT,
-        "base": {**asdict(facts.base), "digest": facts.training.base_digest},
-        "training": {"method": facts.training.method, "weights_digest": facts.training.weights_digest},
+    told = {
         "data": facts.data,
         "scores": facts.scores,
         "exports": {v.name: {"folder": facts.released.folder_of(v), **v.metrics()} for v in facts.released.variants},
         "reason": facts.released.reason,
+    }
+    write_release(facts.base, facts.training, told, params, folder)
+
+
+def write_release(base: BaseFacts, training: TrainingRecord, told: Mapping[str, Any], params: Params, folder: Path) -> None:
+    """The same of what a task has to tell: `told` goes into release.json between base and training, and what made it."""
+    content = {
+        "format": FORMAT,
+        "base": {**asdict(base), "digest": training.base_digest},
+        "training": {"method": training.method, "weights_digest": training.weights_digest},
+        **told,
         "made_with": {package: version(package).partition("+")[0] for package in _MADE_WITH},
     }
     write_json(folder / RELEASE, content)
     write_text(folder / SETTINGS, yaml.safe_dump(settings(params), sort_keys=False, allow_unicode=True))
-    for file in licence_files(facts.training.base, facts.training.revision):
+    for file in licence_files(training.base, training.revision):
         shutil.copyfile(file, folder / file.name)
+
+
+def read_scores(evaluated: Path) -> dict[str, Any]:
+    """What the evaluation wrote for releases. Raises DataError where it left none."""
+    try:
+        return read_json(evaluated / _SCORES)
+    except ModelError as error:
+        raise DataError(f"{evaluated / _SCORES} is missing or damaged; run: dvc repro --force evaluate") from error
 
 
 def settings(params: Params) -> dict[str, Any]:

@@ -17,6 +17,11 @@ def seal(finetuned: Path, evaluated: Path, folder: Path, released: Release, para
     facts = facts_of(finetuned, evaluated, released)
     write_facts(facts, params, folder)
     write_exported_card(finetuned, folder, facts)
+    close(folder)
+
+
+def close(folder: Path) -> None:
+    """Lists all files, which others may read then: a served model is read by others."""
     write_checksums(folder)
     for path in folder.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)  # a served model is read by others
+        path.chmod(0o755 if path.is_dir() else 0o644)

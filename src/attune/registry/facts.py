@@ -1,37 +1,63 @@
-"""What a version's tag says of it: hours of recordings, WER with its interval, what became better. Read from metrics in git.
+"""What a version's tag says of it: hours of recordings, its score with an interval, what became better. Read from metrics in git.
 
-No names of speakers and no words that they said: tags go where recordings may not.
+What a score is, the task says (`tasks.TASK.registration.answer`). No names of speakers and no words that they said: tags go where
+recordings may not.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from attune.errors import RegistryError
-from attune.report.results import Difference, ModelScores, Results, SliceScores, parse_results
 from attune.shell import Shell
 
-_TOLD_SLICES = 3
-_TELLING = ("condition", "snr_db", "duration_s", "source")
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of a test, with its interval in brackets where it has one: `12.34%`, ` (95% interval 10.00% to 15.00%)`."""
+
+    value: str
+    interval: str
+
+    def __str__(self) -> str:
+        return self.value + self.interval
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an evaluation says of a model, whatever its task."""
+
+    measure: str
+    """What it is judged by: WER, for instance."""
+    tuned: Rate
+    base: Rate
+    base_name: str
+    failure: str | None
+    """Why it did not pass validation; None where it did."""
+    test: str
+    """What it was tested on, in words."""
+    same_test: tuple[object, ...]
+    """Equal for models that were tested on the same."""
+    improvements: tuple[str, ...]
+    """Against the base model, and what else became better; the greatest first."""
+
+
+Reading = Callable[[str, str], Standing]
+"""Of the text of evaluation_results.json, and what to call it. Raises DataError where it is of another task or form."""
 
 
 @dataclass(frozen=True)
 class Facts:
     """Of one revision."""
 
-    results: Results
+    standing: Standing
     hours_trained: float | None
     """Of the train side, all that there was to choose from."""
     utterances_trained: int | None
 
-    @property
-    def headline(self) -> str:
-        """WER with its interval."""
-        return f"WER {_rate(self.results.overall.tuned, self.results.confidence)}"
 
-
-def facts_at(shell: Shell, revision: str, metrics: PurePosixPath) -> Facts:
+def facts_at(shell: Shell, revision: str, metrics: PurePosixPath, read: Reading) -> Facts:
     """What the metrics of a revision say. Raises RegistryError where it has none."""
     file = metrics / "evaluation_results.json"
     found = shell.text(revision, str(file))
@@ -45,7 +71,7 @@ def facts_at(shell: Shell, revision: str, metrics: PurePosixPath) -> Facts:
     hours = side.get("hours") if isinstance(side, dict) else None
     trained = train.get("trained_utterances")
     return Facts(
-        parse_results(found, f"{file} of {revision}"),
+        read(found, f"{file} of {revision}"),
         float(hours) if isinstance(hours, int | float) else None,
         int(trained) if isinstance(trained, int | float) else None,
     )
@@ -53,19 +79,18 @@ def facts_at(shell: Shell, revision: str, metrics: PurePosixPath) -> Facts:
 
 def tag_message(name: str, version: str, date: str, facts: Facts, former: tuple[str, Facts] | None, forced: str | None) -> str:
     """What stands in the tag of a version: a headline, then a line for each fact; `former` is the version before it."""
-    whole = facts.results.overall
+    standing = facts.standing
     hours = "unknown hours" if facts.hours_trained is None else f"{facts.hours_trained:.2f} hours"
     chosen = "" if facts.utterances_trained is None else f", {facts.utterances_trained} utterances trained on"
-    verdict = facts.results.verdict
     lines = [
-        f"{name} {version}: {facts.headline}, {hours} of recordings",
+        f"{name} {version}: {standing.measure} {standing.tuned}, {hours} of recordings",
         "",
         f"date: {date}",
         f"data: {hours} on the train side{chosen}",
-        f"test: {whole.utterances} utterances of {whole.speakers} held-out speakers, {whole.hours:.2f} hours",
-        f"WER: {_rate(whole.tuned, facts.results.confidence)}",
-        f"base WER: {_rate(whole.base, facts.results.confidence)}, of {facts.results.decoding.base}",
-        f"validation: {'passed' if verdict.passed else f'not passed: {verdict.failure_reason}'}",
+        f"test: {standing.test}",
+        f"{standing.measure}: {standing.tuned}",
+        f"base {standing.measure}: {standing.base}, of {standing.base_name}",
+        f"validation: {'passed' if standing.failure is None else f'not passed: {standing.failure}'}",
         *([f"forced: {forced}"] if forced else []),
         "improvements:",
         *(f"- {line}" for line in _improvements(facts, former)),
@@ -74,42 +99,19 @@ def tag_message(name: str, version: str, date: str, facts: Facts, former: tuple[
 
 
 def _improvements(facts: Facts, former: tuple[str, Facts] | None) -> Iterator[str]:
-    whole = facts.results.overall
-    yield f"WER {_moved(whole.wer_improvement)} against the base model"
+    first, *rest = facts.standing.improvements
+    yield first
     if former is not None:
-        yield _against(whole, *former)
-    parts = [part for part in facts.results.slices if part.dimension in _TELLING and part.wer_improvement.certain]
-    ranked = sorted(parts, key=lambda part: -(part.wer_improvement.points or 0.0))
-    for part in ranked[:_TOLD_SLICES]:
-        yield f"{part.dimension} {part.value}: WER {_moved(part.wer_improvement)}"
-    terms = facts.results.glossary
-    if terms.base_recall is not None and terms.tuned_recall is not None and terms.tuned_recall > terms.base_recall:
-        yield f"glossary terms heard: {terms.base_recall:.0%} -> {terms.tuned_recall:.0%} of {terms.said}"
+        yield _against(facts.standing, *former)
+    yield from rest
 
 
-def _against(whole: SliceScores, version: str, facts: Facts) -> str:
+def _against(now: Standing, version: str, former: Facts) -> str:
     """Rates of two versions beside each other, and whether they can be compared."""
-    before = facts.results.overall
-    same = (whole.words, whole.utterances, whole.base.wer) == (before.words, before.utterances, before.base.wer)
-    rates = f"WER {_percent(before.tuned.wer)} of {version} -> {_percent(whole.tuned.wer)}"
+    before = former.standing
+    rates = f"{now.measure} {before.tuned.value} of {version} -> {now.tuned.value}"
+    same = now.same_test == before.same_test
     return f"{rates} on the same test" if same else f"{rates}, but on another test: attune compare tells more"
-
-
-def _moved(difference: Difference) -> str:
-    if difference.points is None:
-        return "unknown"
-    interval = "" if difference.low is None or difference.high is None else f" ({difference.low:.2f} to {difference.high:.2f})"
-    return f"{difference.points:.2f} points lower{interval}"
-
-
-def _rate(scores: ModelScores, confidence: float) -> str:
-    if scores.wer_low is None or scores.wer_high is None:
-        return _percent(scores.wer)
-    return f"{_percent(scores.wer)} ({confidence:.0%} interval {_percent(scores.wer_low)} to {_percent(scores.wer_high)})"
-
-
-def _percent(rate: float | None) -> str:
-    return "unknown" if rate is None else f"{rate:.2%}"
 
 
 def _json(shell: Shell, revision: str, file: PurePosixPath) -> dict[str, object]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from configobj import ConfigObj
 
 from attune.errors import RegistryError
-from attune.registry.journal import read_journal
-from attune.registry.sharing import tag_refs
+from attune.registry.fetching import Kept
+from attune.registry.journal import read_journal, tag_refs
 from attune.registry.tracked import artifact_at
 from attune.shell import Shell
 
@@ -35,9 +35,8 @@ class Target:
     """The version that this means now."""
 
     version: str
-    digest: str
-    settings: str
-    """DVC's of today: a version's own commit may name storage that was left since."""
+    kept: Kept
+    """Its settings are those of today: a version's own commit may name storage that was left since."""
 
 
 def question(shell: Shell, source: Source) -> str:
@@ -67,14 +66,24 @@ def resolve(shell: Shell, source: Source) -> Target:
         there.run("git", "fetch", "--quiet", "--depth", "1", "--update-head-ok", absolute(shell, source.repository), *refs)
         known = read_journal(there, source.name)
         found = known.find(source.version) if source.version else known.holder(str(source.stage))
-        digest = artifact_at(there, source.name, found.commit).digest
-        return Target(found.version, digest, _settings(shell, source, there.text(_HEAD, ".dvc/config")))
+        model = artifact_at(there, source.name, found.commit)
+        settings = _settings(shell, source, there.text(_HEAD, ".dvc/config"))
+        return Target(found.version, Kept(model.digest, model.remote, settings, _cache(shell, source, settings)))
 
 
 def absolute(shell: Shell, repository: str) -> str:
     """A folder's whole path, as commands run elsewhere; an address as it is."""
     place = shell.folder / repository
     return str(place.resolve()) if place.is_dir() else repository
+
+
+def _cache(shell: Shell, source: Source, settings: str) -> Path | None:
+    """That of the project, where the repository is one on this machine."""
+    project = shell.folder / source.repository
+    if not (project / ".dvc").is_dir():
+        return None
+    section = _sections(settings, None).get("cache", {})
+    return (project / ".dvc" / Path(str(section.get("dir", "cache"))).expanduser()).resolve()
 
 
 def _settings(shell: Shell, source: Source, shared: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Old versions leave storage: all but the newest few, and whatever is in a stage or is the way back of one.
+"""Old versions leave storage: all but the newest few, and whatever is in a stage, was last there, or is the way back of one.
 
 A version that goes is deregistered, so that history still tells of it and its number is never given again; then those of its
 files leave storage that nothing else needs: no version that stays, no branch, no other tag, no experiment, not the workspace.
@@ -54,10 +54,10 @@ def prune(shell: Shell, name: str, keep: int, remove: bool) -> Plan:
 
 
 def leaving(known: Journal, keep: int) -> list[Event]:
-    """The versions that are neither among the newest `keep`, nor in a stage, nor what a stage would be rolled back to."""
+    """The versions that are neither among the newest `keep`, nor in a stage, nor what one had last or would be rolled back to."""
     there = known.versions()
-    stages = known.stages()
-    held = {*stages.values(), *(known.way_back(stage) for stage in stages)}
+    stages = {event.stage for event in known.events if event.stage is not None}
+    held = {*known.stages().values(), *map(known.way_back, stages), *map(known.left, stages)}
     return [event for event in there[: max(0, len(there) - keep)] if event.version not in held]
 
 

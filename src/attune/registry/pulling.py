@@ -6,9 +6,6 @@ All that a deployment needs: git, DVC and GTO, and nothing of torch. The folder 
 
 import shlex
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +14,11 @@ from filelock import FileLock
 from attune.checksums import CHECKSUMS, verify_checksums
 from attune.errors import RegistryError, StorageError
 from attune.files import whole_folder
+from attune.registry.fetching import Fetched, fetch
 from attune.registry.origins import Source, Target, absolute, question, resolve
 from attune.registry.sharing import refresh
-from attune.registry.stamps import Stamp, folder_digest, look, read_stamp, states, write_stamp
+from attune.registry.stamps import Stamp, look, read_stamp, write_stamp
 from attune.shell import Shell
-
-_READABLE, _ENTERABLE = 0o644, 0o755
 
 
 @dataclass(frozen=True)
@@ -56,18 +52,17 @@ def _pull(shell: Shell, source: Source, folder: Path, stamp: Stamp | None) -> Pu
         write_stamp(folder, now)
         return Pulled(now.version, "unchanged", ())
     target = resolve(shell, source)
-    if now is not None and now.digest == target.digest and not odd:
+    if now is not None and now.digest == target.kept.digest and not odd:
         write_stamp(folder, replace(now, version=target.version, asked=asked))
         return Pulled(target.version, "unchanged", ())
     keep = not odd
     if _from_former(folder, target, asked, keep):
         return Pulled(target.version, "from the former folder", tuple(odd))
     with whole_folder(folder) as draft:
-        _fetch(shell, source, target, draft)
-        files = states(draft)
-        _require_right(shell, source, target, {file.path: file.md5 for file in files})
-        _require_own_digests(draft)
-        write_stamp(draft, Stamp(source.name, target.version, target.digest, asked, files))
+        fetched = _fetch(shell, source, target, folder, draft)
+        if not fetched.sealed:
+            _require_own_digests(draft)
+        write_stamp(draft, Stamp(source.name, target.version, target.kept.digest, asked, fetched.files))
         if folder.exists() and keep:
             _keep(folder)
     return Pulled(target.version, "fetched", tuple(odd))
@@ -81,53 +76,37 @@ def _require_own_digests(draft: Path) -> None:
         raise StorageError(f"what was fetched is not what its {CHECKSUMS} says: {', '.join(faults)}; export and register it anew")
 
 
-def _fetch(shell: Shell, source: Source, target: Target, draft: Path) -> None:
-    """Lets DVC fill the draft, and makes what it wrote readable for whoever serves it."""
-    draft.rmdir()
-    repository = absolute(shell, source.repository)
-    with _settings_file(target) as settings:
-        wanted = ("artifacts", "get", repository, source.name, "--rev", target.version, "-o", str(draft))
-        answer = shell.answer("dvc", *wanted, "--config", str(settings))
-    if answer.code:
-        raise StorageError(f"{source.name} {target.version} could not be fetched: {_reason(answer.err)}")
-    if not draft.is_dir():
-        draft.unlink()
-        raise RegistryError(
-            f"{source.name} {target.version} is a file, not a folder; fetch it with: dvc {shlex.join(wanted[:-1])} FILE"
-        )
-    for path in (draft, *draft.rglob("*")):
-        path.chmod(_ENTERABLE if path.is_dir() else _READABLE)
-
-
-def _reason(said: str) -> str:
-    """What DVC says, without the advice that it gives in any case."""
-    lines = [line.removeprefix("ERROR: ").strip() for line in said.splitlines()]
-    return (
-        "; ".join(line for line in lines if line and "Studio" not in line and "troubleshooting" not in line) or "DVC says nothing"
-    )
-
-
-def _require_right(shell: Shell, source: Source, target: Target, files: dict[str, str]) -> None:
-    """Raises StorageError where what came is not what was registered, with the names of the files where they can be told."""
-    if folder_digest(files) == target.digest:
-        return
-    from attune.registry.storing import listing_at
-
-    with _settings_file(target) as settings:
-        right = listing_at(absolute(shell, source.repository), source.name, target.version, settings)
-    damaged = sorted(path for path, digest in right.items() if files.get(path) != digest)
-    what = ", ".join(damaged) or "the list of its files"
+def _fetch(shell: Shell, source: Source, target: Target, folder: Path, draft: Path) -> Fetched:
+    """Fills the draft. Raises StorageError, with the names of files that are missing or damaged in storage."""
+    model, by_hand = f"{source.name} {target.version}", shlex.join(_by_hand(shell, source, target))
+    if not target.kept.digest.endswith(".dir"):
+        raise RegistryError(f"{model} is a file, not a folder; fetch it with: {by_hand} -o FILE")
+    shell.tell(f"# as by: {by_hand} -o {shlex.quote(str(folder))}")
+    try:
+        fetched = fetch(target.kept, draft)
+    except StorageError as error:
+        raise StorageError(f"{model} could not be fetched: {error}") from error
+    if not (fetched.missing or fetched.damaged):
+        return fetched
+    found = ((fetched.damaged, "damaged"), (fetched.missing, "missing"))
+    clauses = [f"{', '.join(paths)} {what}" for paths, what in found if paths]
+    mend = "in a clone of the project run attune storage check --remove, then " if fetched.damaged else ""
     raise StorageError(
-        f"{source.name} {target.version} is damaged in storage: {what}; in a clone of the project run attune storage check "
-        f"--remove, then from one that has it whole: git checkout '{source.name}@{target.version}' && dvc push"
+        f"{model} is not whole in storage: {' and '.join(clauses)}; {mend}from a clone that has it whole: git checkout "
+        f"'{source.name}@{target.version}' && dvc push"
     )
+
+
+def _by_hand(shell: Shell, source: Source, target: Target) -> list[str]:
+    """DVC's command that fetches it too, and neither verifies nor replaces."""
+    return ["dvc", "artifacts", "get", absolute(shell, source.repository), source.name, "--rev", target.version]
 
 
 def _from_former(folder: Path, target: Target, asked: str, keep: bool) -> bool:
     """Swaps the folder with the former one where that is what is wanted, and whole."""
     former = _former(folder)
     stamp = read_stamp(former)
-    if stamp is None or stamp.digest != target.digest:
+    if stamp is None or stamp.digest != target.kept.digest:
         return False
     now, odd = look(former, stamp)
     if odd:
@@ -149,12 +128,3 @@ def _keep(folder: Path) -> None:
 
 def _former(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.previous")
-
-
-@contextmanager
-def _settings_file(target: Target) -> Iterator[Path]:
-    """DVC's settings of today as one file."""
-    with tempfile.TemporaryDirectory(prefix="attune-settings-") as scratch:
-        file = Path(scratch) / "config"
-        file.write_text(target.settings, encoding="utf-8")
-        yield file

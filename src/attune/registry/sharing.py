@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attune.errors import RegistryError
 from attune.files import process_runs
+from attune.registry.journal import tag_refs
 from attune.shell import Answer, Shell
 
 _DRAFT = "attune-registry"
@@ -85,11 +86,6 @@ def _require_pushed(answer: Answer, tags: list[str], remote: str) -> None:
             "attune model history, then run yours again if it is still wanted"
         )
     raise RegistryError(f"{listed} could not be pushed to {remote} and was taken back: {answer.said}; run it again")
-
-
-def tag_refs(name: str) -> tuple[str, str]:
-    """Patterns of all tags of the artifact."""
-    return f"refs/tags/{name}@*", f"refs/tags/{name}#*"
 
 
 def _tags(shell: Shell, name: str) -> list[str]:

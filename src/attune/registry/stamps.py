@@ -6,8 +6,7 @@ set by programs, so a file that was written to is noticed even where its times w
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -57,22 +56,10 @@ def write_stamp(folder: Path, stamp: Stamp) -> None:
 def look(folder: Path, stamp: Stamp) -> tuple[Stamp, list[str]]:
     """The stamp with the times of now, and which files are not what it says: changed, gone, or not the model's."""
     known = {file.path: file for file in stamp.files}
-    found = {path: _state(folder, path, known.get(path)) for path in _paths(folder)}
+    found = {path: state(folder, path, known.get(path)) for path in _paths(folder)}
     both = {path for path in known.keys() & found.keys() if known[path].md5 == found[path].md5}
     odd = sorted({*known, *found} - both)
     return (stamp if odd else replace(stamp, files=tuple(found.values()))), odd
-
-
-def states(folder: Path) -> tuple[FileState, ...]:
-    """Every file, read."""
-    with ThreadPoolExecutor() as pool:  # hashing large blocks does not hold other threads up
-        return tuple(pool.map(lambda path: _state(folder, path, None), _paths(folder)))
-
-
-def folder_digest(files: Mapping[str, str]) -> str:
-    """What DVC calls a folder by: the MD5 of the list of its files (dvc_data.hashfile.tree); `files` are MD5s by path."""
-    rows = [{"md5": files[path], "relpath": path} for path in sorted(files)]
-    return hashlib.md5(json.dumps(rows, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def _paths(folder: Path) -> Iterator[str]:
@@ -80,13 +67,18 @@ def _paths(folder: Path) -> Iterator[str]:
     yield from (path.relative_to(folder).as_posix() for path in found if path != folder / STAMP)
 
 
-def _state(folder: Path, path: str, known: FileState | None) -> FileState:
-    """Read only where size or times differ from those known."""
-    facts = (folder / path).stat()
-    times = facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
-    if known is not None and times == (known.size, known.mtime_ns, known.ctime_ns):
+def state(folder: Path, path: str, known: FileState | None = None) -> FileState:
+    """Of a file in the folder; it is read only where size or times differ from those known."""
+    now = stated(folder, path, "")
+    if known is not None and replace(known, md5="") == now:
         return known
-    return FileState(path, _md5(folder / path), *times)
+    return replace(now, md5=_md5(folder / path))
+
+
+def stated(folder: Path, path: str, md5: str) -> FileState:
+    """Of a file whose MD5 is known."""
+    facts = (folder / path).stat()
+    return FileState(path, md5, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def _md5(file: Path) -> str:

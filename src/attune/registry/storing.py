@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from attune.errors import RegistryError, StorageError
@@ -52,23 +51,6 @@ def listing(repo: "Repo", storage: Any, model: Tracked) -> Mapping[str, str]:
             continue
         return {info.value: "/".join((model.path, *key)) for key, _, info in tree if info is not None}
     raise StorageError(f"the list of the files of {model.path} ({model.digest}) is neither in DVC's cache nor, whole, in storage")
-
-
-def listing_at(repository: str, name: str, version: str, config: Path) -> Mapping[str, str]:
-    """MD5s by path, from the folder, of a version in another repository; empty where DVC cannot tell."""
-    from dvc.api import DVCFileSystem, artifacts_show
-    from dvc.config import Config
-    from dvc.exceptions import DvcException
-
-    try:
-        shown = artifacts_show(name, version=version, repo=repository)
-        files = DVCFileSystem(repository, rev=shown["rev"], config=Config.load_file(str(config)))
-        found = files.find(shown["path"], detail=True)
-    except (DvcException, OSError):
-        return {}
-    top = PurePosixPath(shown["path"])
-    told = ((PurePosixPath(path.lstrip("/")).relative_to(top), facts.get("dvc_info", {})) for path, facts in found.items())
-    return {path.as_posix(): str(facts["md5"]) for path, facts in told if "md5" in facts}
 
 
 @contextmanager

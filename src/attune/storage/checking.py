@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attune.errors import StorageError
 from attune.shell import Shell
-from attune.storage.explaining import explain
+from attune.storage.explaining import explained
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -50,18 +50,16 @@ def check(shell: Shell, remove: bool) -> Checked:
 
 
 def _reached(repo: "Repo", name: str, remove: bool) -> Checked:
-    from dvc.exceptions import DvcException
-
-    try:
+    with explained(str(repo.config["remote"][name]["url"])):
         return _check(repo.cloud.get_remote_odb(name), remove)
-    except (OSError, DvcException) as error:
-        raise StorageError(explain(str(repo.config["remote"][name]["url"]), error)) from error
 
 
 def _check(storage: Any, remove: bool) -> Checked:
     """One remote."""
     there = storage.fs.fs
-    found = {path: facts for path, facts in there.find(storage.path, detail=True).items() if _digest(path)}
+    listed = there.find(storage.path, detail=True)  # a folder of this machine tells names alone
+    facts_of = listed if isinstance(listed, Mapping) else {path: dict[str, Any]() for path in listed}
+    found = {path: facts for path, facts in facts_of.items() if _digest(path)}
     damaged = [path for path, facts in found.items() if _md5(there, path, facts) != _digest(path).removesuffix(_LIST)]
     lost = {_digest(path) for path in damaged}
     whole_lists = [path for path in found if path.endswith(_LIST) and path not in damaged] if lost else []

@@ -1,8 +1,18 @@
 """What storage meant by its error, and the command that mends it."""
 
+import errno
+import logging
 import re
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import urlsplit
+
+from attune.errors import AttuneError, StorageError
+
+_CLIENTS = {"gcsfs", "google", "aiohttp", "botocore", "s3fs", "azure", "adlfs", "requests"}
+"""Packages that talk to storage; their errors have no common ancestor."""
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 _SIGNS: Mapping[str, str] = {
     "package": r"MissingDeps|requires '?dvc-|dvc\[\w+\]|ModuleNotFound|missing dependencies",
@@ -27,6 +37,47 @@ _MEANINGS: Mapping[str, str] = {
     "bucket s3": "there is no bucket {bucket}; make it with: aws s3 mb s3://{bucket}",
 }
 _MOST_CAUSES, _MOST_LETTERS = 5, 200
+
+
+@contextmanager
+def explained(url: str, *besides: type[BaseException]) -> Iterator[None]:
+    """Raises StorageError in place of what goes wrong with `url` inside; `besides` pass as they are, and so does a full disk."""
+    from dvc.exceptions import DvcException
+
+    passing: tuple[type[BaseException], ...] = (AttuneError, *besides)
+    try:
+        with _clients_silent():
+            yield
+    except passing:
+        raise
+    except (OSError, ValueError, ImportError, DvcException) as error:
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            raise
+        raise StorageError(explain(url, error)) from error
+    except Exception as error:
+        if not _CLIENTS & {type(error).__module__.split(".")[0], _raised_in(error)}:
+            raise
+        raise StorageError(explain(url, error)) from error
+
+
+@contextmanager
+def _clients_silent() -> Iterator[None]:
+    """They log with tracebacks what they raise afterwards."""
+    loggers = [logging.getLogger(name) for name in sorted(_CLIENTS)]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _raised_in(error: BaseException) -> str:
+    """The package whose code raised it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")).split(".")[0] if frames else ""
 
 
 def explain(url: str, error: BaseException) -> str:

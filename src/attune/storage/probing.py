@@ -4,26 +4,16 @@ import uuid
 from collections.abc import Mapping
 
 from attune.errors import StorageError
-from attune.storage.explaining import explain
+from attune.storage.explaining import explained
 
 _PROBE = b"attune was here\n"
-_CLIENTS = {"gcsfs", "google", "aiohttp", "botocore", "s3fs", "azure", "adlfs", "requests"}
-"""Packages that talk to storage; their errors have no common ancestor."""
 
 
 def probe(url: str, settings: Mapping[str, str | bool]) -> None:
     """Raises StorageError, with what is missing and the command that mends it, where `url` cannot be used. `settings` are those
     of a DVC remote."""
-    from dvc.exceptions import DvcException
-
-    try:
+    with explained(url):
         found = _through(url, settings)
-    except (OSError, ValueError, ImportError, DvcException) as error:
-        raise StorageError(explain(url, error)) from error
-    except Exception as error:
-        if type(error).__module__.split(".")[0] not in _CLIENTS:
-            raise
-        raise StorageError(explain(url, error)) from error
     if found != _PROBE:
         raise StorageError(f"{url} gives back other bytes than it was given; use another place")
 

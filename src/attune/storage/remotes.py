@@ -3,11 +3,14 @@
 An out of dvc.yaml goes to the default remote unless it names another one; so do recordings that `dvc add` has put under DVC.
 """
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -25,6 +28,8 @@ _OUTS: Mapping[Role, Sequence[str]] = {
     TEST: ("${paths.prepared}", "${paths.baseline}", "${paths.gold}", "${paths.metrics}/report.html"),
 }
 """What goes there, as dvc.yaml writes it; to TEST sounds of people who are tested on, and what was heard or written of them."""
+_KEY = {"client_email", "private_key", "token_uri"}
+"""What a service account's key has."""
 _HEADING = re.compile(r"^    (\w+):")
 _OUT = re.compile(r"^(?P<head>\s+- )(?P<out>[^:\s]+)(: *\{(?P<options>.*)\})? *$")
 
@@ -48,14 +53,57 @@ def use(shell: Shell, urls: Mapping[Role, str], access: Access, raw: Path) -> No
         raise StorageError(f"{access.credentials} is not a file; --credentials names the JSON key of a service account")
     places = {role: _whole(shell.folder, url) for role, url in urls.items()}
     for url in dict.fromkeys(places.values()):
+        _require_address(url, access)
         probe(url, _settings(url, access))
-    for role, url in places.items():
-        _write(shell, role, url, access)
-    moved = {out: role for role in urls for out in _OUTS.get(role, ())}
-    if moved:
-        _send(shell, moved)
+    with _as_it_was(shell.folder / ".dvc" / "config", shell.folder / ".dvc" / "config.local", shell.folder / "dvc.yaml"):
+        for role, url in places.items():
+            _write(shell, role, url, access)
+        moved = {out: role for role in urls for out in _OUTS.get(role, ())}
+        if moved:
+            _send(shell, moved)
     if TEST in urls:
         _send_recordings(shell, raw)
+
+
+def _require_address(url: str, access: Access) -> None:
+    """Raises StorageError for what can be told without asking anybody."""
+    parts = urlsplit(url)
+    if not url.isascii():
+        raise StorageError(
+            f"{url} has letters beyond ASCII, which DVC cannot write into its settings; use another name or a link"
+        )
+    if "://" in url and not parts.netloc:
+        raise StorageError(f"{url} names no bucket or host; write {parts.scheme or 'gs'}://bucket/prefix")
+    if parts.scheme in ("gs", "gcs") and access.credentials is not None:
+        _require_key(access.credentials)
+
+
+def _require_key(file: Path) -> None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        missing = sorted(_KEY - content.keys()) if content.get("type") == "service_account" else []
+    except (ValueError, AttributeError):
+        missing = ["type"]
+    if missing or "type" not in content:
+        lacks = f"it lacks {', '.join(missing or ['type'])}"
+        raise StorageError(
+            f"{file} is no key of a service account: {lacks}; make one: gcloud iam service-accounts keys create FILE"
+        )
+
+
+@contextmanager
+def _as_it_was(*files: Path) -> Iterator[None]:
+    """Puts the files back where the block fails: DVC empties its settings before it writes them."""
+    before = {file: file.read_bytes() if file.is_file() else None for file in files}
+    try:
+        yield
+    except BaseException:
+        for file, content in before.items():
+            if content is None:
+                file.unlink(missing_ok=True)
+            else:
+                file.write_bytes(content)
+        raise
 
 
 def _write(shell: Shell, role: Role, url: str, access: Access) -> None:
@@ -84,7 +132,7 @@ def _settings(url: str, access: Access) -> dict[str, str | bool]:
 def _whole(folder: Path, url: str) -> str:
     """A local folder as an absolute path, as a clone of the project may lie elsewhere; an address as it is."""
     if "://" in url:
-        return url.rstrip("/")
+        return url.rstrip("/") if urlsplit(url).netloc else url
     place = Path(url).expanduser()
     return str(place if place.is_absolute() else (folder / place).resolve())
 

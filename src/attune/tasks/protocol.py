@@ -186,3 +186,10 @@ class Summarizes(Protocol):
     def summarize(self, paths: PathParams) -> str:
         """What the last run brought, for `attune summary`."""
         ...
+
+
+class Registers(Protocol):
+    def read(self, text: str, where: str) -> Any:
+        """What the text of evaluation_results.json says of the model, for the tag of a version; a `registry.facts.Standing`.
+        Raises DataError, naming `where`, for one of another task."""
+        ...

@@ -14,11 +14,11 @@ import yaml
 from projects import commit, git
 from registries import Place, make_place
 
-from attune.checksums import CHECKSUMS
-from attune.errors import RegistryError, StorageError
+from attune.checksums import CHECKSUMS, verify_checksums, write_checksums
+from attune.errors import AttuneError, RegistryError, StorageError
 from attune.registry.origins import Source
 from attune.registry.pulling import Pulled, pull
-from attune.registry.stamps import STAMP, folder_digest, states
+from attune.registry.stamps import STAMP
 from attune.shell import Shell
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,8 +50,8 @@ class Deployment:
         return pull(Shell(self.folder.parent, self.told.append), source, self.folder)
 
     @property
-    def asked_dvc(self) -> bool:
-        return any(line.startswith("$ dvc") for line in self.told)
+    def asked_storage(self) -> bool:
+        return any(line.startswith("# as by: dvc artifacts get") for line in self.told)
 
 
 @pytest.fixture
@@ -73,12 +73,13 @@ def own(made: Place, tmp_path: Path) -> Place:
 
 def test_what_is_in_the_stage_comes_whole_and_a_second_time_nothing_is_asked_but_the_tags(deployed: Deployment) -> None:
     assert deployed.pull() == Pulled("v1.1.0", "fetched", ())
+    assert deployed.asked_storage
     assert (deployed.folder / "model.bin").read_text() == "second" * 100
     assert oct((deployed.folder / "model.bin").stat().st_mode)[-3:] == "644"
     assert deployed.pull() == Pulled("v1.1.0", "unchanged", ())
     assert [line.split()[1:3] for line in deployed.told] == [["git", "ls-remote"]]
     assert deployed.pull(version="v1.1.0").how == "unchanged"
-    assert not deployed.asked_dvc
+    assert not deployed.asked_storage
     (deployed.folder / "model.bin").write_text("tampered")
     (deployed.folder / "sub" / "more.json").write_text("{}")
     assert deployed.pull() == Pulled("v1.1.0", "fetched", ("model.bin", "sub/more.json"))
@@ -92,7 +93,7 @@ def test_another_version_comes_from_storage_and_the_former_one_from_beside_it(de
     assert deployed.pull().how == "fetched"
     back = deployed.pull(version="v1.0.0")
     assert back == Pulled("v1.0.0", "from the former folder", ())
-    assert not deployed.asked_dvc
+    assert not deployed.asked_storage
     assert {path: (deployed.folder / path).read_bytes() for path in first} == first
     assert deployed.pull().how == "from the former folder"
     assert sorted(path.name for path in deployed.folder.parent.iterdir()) == [".model.lock", ".model.previous", "model"]
@@ -112,7 +113,7 @@ def test_an_old_version_comes_from_where_storage_is_today(own: Place, tmp_path: 
     assert str(storage) not in git(own.folder, "show", "stt@v1.0.0:.dvc/config")
     gone = next(path for path in storage.rglob("*") if path.is_file() and path.read_bytes() == b"first" * 100)
     gone.unlink()
-    with pytest.raises(StorageError, match=r"No storage files available: 'models/ct2/model\.bin'"):
+    with pytest.raises(StorageError, match=r"v1\.0\.0 is not whole in storage: model\.bin missing"):
         deployed.pull(version="v1.0.0")
 
 
@@ -143,11 +144,13 @@ def test_what_is_not_to_be_had_leaves_the_folder_as_it_was(own: Place, tmp_path:
     deployed.pull(version="v1.0.0")
     gone = next(p for p in (own.folder.parent / "storage").rglob("*") if p.is_file() and p.read_bytes() == b"second" * 100)
     gone.unlink()
-    with pytest.raises(StorageError, match="could not be fetched"):
+    with pytest.raises(StorageError, match=r"model\.bin missing; from a clone that has it whole: git checkout 'stt@v1\.1\.0'"):
         deployed.pull()
     assert (deployed.folder / "model.bin").read_text() == "first" * 100
     gone.write_bytes(b"damage" * 100)
-    with pytest.raises(StorageError, match=r"v1\.1\.0 is damaged in storage: model\.bin"):
+    with pytest.raises(
+        StorageError, match=r"v1\.1\.0 is not whole in storage: model\.bin damaged; .*attune storage check --remove"
+    ):
         deployed.pull()
     assert deployed.pull(version="v1.0.0").how == "unchanged"
 
@@ -181,11 +184,71 @@ def test_a_folder_that_denies_its_own_digests_is_refused(own: Place, tmp_path: P
     assert not deployed.folder.exists()
 
 
-def test_a_folder_has_the_digest_that_dvc_gives_it(made: Place) -> None:
-    (out,) = yaml.safe_load((made.folder / "models" / "ct2.dvc").read_text())["outs"]
-    files = {file.path: file.md5 for file in states(made.folder / "models" / "ct2")}
-    assert len(files) == 2
-    assert folder_digest(files) == out["md5"]
+@pytest.mark.parametrize("wrong", ["", "no list", f"{'0' * 64}  gone.bin", f"{'0' * 64}  sub/config.json"])
+def test_a_folder_with_digests_of_its_own_is_compared_with_those(own: Place, tmp_path: Path, wrong: str) -> None:
+    model = own.folder / "models" / "ct2"
+    write_checksums(model)
+    (model / CHECKSUMS).write_text(wrong or (model / CHECKSUMS).read_text())
+    own.dvc("add", "--quiet", "models/ct2")
+    commit(own.folder, "sums")
+    own.said("model", "register")
+    deployed = Deployment(tmp_path / "model", own.folder.parent / "shared.git")
+    if wrong:
+        with pytest.raises(AttuneError, match="SHA256SUMS"):
+            deployed.pull(version="v1.2.0")
+        assert not deployed.folder.exists()
+        return
+    assert deployed.pull(version="v1.2.0").how == "fetched"
+    assert verify_checksums(deployed.folder).whole
+    (deployed.folder / "model.bin").touch()  # its MD5 was never computed, and is known
+    assert deployed.pull(version="v1.2.0").how == "unchanged"
+    (gone,) = (p for p in (own.folder.parent / "storage").rglob("*") if p.is_file() and p.read_bytes() == b"second" * 100)
+    gone.chmod(0o644)
+    gone.write_bytes(b"damage" * 100)
+    shutil.rmtree(deployed.folder)
+    with pytest.raises(StorageError, match=r"not whole in storage: model\.bin damaged"):
+        deployed.pull(version="v1.2.0")
+
+
+def test_a_list_of_files_that_is_damaged_or_gone_is_told(own: Place, tmp_path: Path) -> None:
+    deployed = Deployment(tmp_path / "model", own.folder.parent / "shared.git")
+    (out,) = yaml.safe_load((own.folder / "models" / "ct2.dvc").read_text())["outs"]
+    (listed,) = (own.folder.parent / "storage").rglob(f"{out['md5'][2:]}")
+    listed.chmod(0o644)
+    listed.write_text("[]")
+    with pytest.raises(StorageError, match=rf"could not be fetched: the list of its files \({out['md5']}\) is damaged in "):
+        deployed.pull()
+    listed.unlink()
+    with pytest.raises(StorageError, match=r"is not in "):
+        deployed.pull()
+    assert not deployed.folder.exists()
+
+
+def test_what_is_damaged_in_the_cache_comes_from_storage(own: Place, tmp_path: Path) -> None:
+    (kept,) = (
+        path for path in (own.folder / ".dvc" / "cache").rglob("*") if path.is_file() and path.read_bytes() == b"second" * 100
+    )
+    kept.chmod(0o644)
+    kept.write_bytes(b"damage" * 100)
+    assert pull(Shell(own.folder, lambda line: None), Source(".", "stt", "prod", None, None), tmp_path / "model").how == "fetched"
+    assert (tmp_path / "model" / "model.bin").read_text() == "second" * 100
+
+
+def test_settings_of_the_person_are_those_that_dvc_has(own: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = own.folder.parent / "storage"
+    storage.rename(tmp_path / "moved")
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "config").write_text(f"['remote \"moved\"']\nurl = {tmp_path / 'moved'}\n[core]\nremote = moved\n")
+    deployed = Deployment(tmp_path / "model", own.folder.parent / "shared.git")
+    with pytest.raises(StorageError):
+        deployed.pull()
+    own.dvc("remote", "default", "--unset")
+    commit(own.folder, "everybody says where storage is")
+    git(own.folder, "push", "--quiet", "origin", "main")
+    with pytest.raises(StorageError, match="DVC has no remote there"):
+        deployed.pull()
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "settings"))
+    assert deployed.pull().how == "fetched"
 
 
 def test_a_deployment_needs_nothing_heavy(made: Place, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Versions and stages over a bare repository: what each command does, and what it refuses."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def anna(made: Path, tmp_path: Path) -> Place:
 def test_versions_go_to_stages_and_the_commands_are_told(anna: Place) -> None:
     done = anna.attune("model", "register")
     assert done.exit_code == 0, done.output
-    for command in ("$ git fetch", "$ gto history stt --json", "$ dvc push models/ct2", "$ gto register stt", "$ git push"):
+    for command in ("$ git fetch", "$ git for-each-ref", "$ dvc push models/ct2", "$ gto register stt", "$ git push"):
         assert command in done.stderr
     assert "stt v1.0.0 is registered" in done.stdout
     assert "v1.0.0 is in prod" in anna.said("model", "promote", "--yes")
@@ -41,6 +42,14 @@ def test_versions_go_to_stages_and_the_commands_are_told(anna: Place) -> None:
     shown = anna.said("model", "show")
     assert "stt v1.0.0: WER" in shown
     assert "stages: prod" in shown
+
+
+def test_a_command_that_is_told_can_be_typed_whatever_is_in_it(tmp_path: Path) -> None:
+    told = list[str]()
+    message = "a 'b'\\n\n\"c\" $HOME"
+    Shell(tmp_path, told.append).answer("git", message)
+    typed = subprocess.run(["bash", "-c", told[0].replace("$ git", "printf %s", 1)], capture_output=True, text=True, check=True)
+    assert typed.stdout == message
 
 
 def test_a_rollback_takes_a_stage_back_and_history_tells_it(anna: Place) -> None:
@@ -87,6 +96,8 @@ def test_a_version_is_a_commit_that_is_whole(anna: Place) -> None:
     assert "HEAD is stt v1.0.0 already" in anna.refused("model", "register")
     anna.train("second")
     assert "v1.0.0 exists, and versions never change" in anna.refused("model", "register", "--version", "v1.0.0")
+    for wrong in ("banana", "1.2.0", "v1.2", "v01.2.0"):
+        assert anna.refused("model", "register", "--version", wrong).startswith(f"attune: {wrong} is no version")
     git(anna.folder, "rm", "--quiet", "metrics/evaluation_results.json")
     commit(anna.folder, "no metrics")
     assert "evaluation_results.json is not in git at HEAD" in anna.refused("model", "register")

@@ -104,7 +104,7 @@ def test_a_damaged_object_is_noticed_named_and_mended(anna: Place, cloud: Emulat
     deployment = Place(tmp_path)
     repository = ("--repo", str(tmp_path / "w" / "shared.git"))
     said = deployment.run("attune", "model", "pull", "-o", "deployed", *repository, expect=2)
-    assert "v1.0.0 is damaged in storage: model.bin" in said
+    assert "v1.0.0 is not whole in storage: model.bin damaged" in said
     assert not (tmp_path / "deployed").exists()
     fresh = anna.clone(tmp_path / "w" / "ben")
     assert "failed to pull" in fresh.run("dvc", "pull", expect=1)
@@ -127,3 +127,24 @@ def test_a_single_artifact_and_recordings_from_a_bucket(anna: Place, cloud: Emul
     where = f"remote://storage/files/md5/{sound.parent.name}/{sound.name}"
     fresh.run("dvc", "import-url", where, "imported.wav")
     assert (fresh.folder / "imported.wav").read_bytes() == b"sound"
+
+
+def test_a_folder_of_recordings_in_a_bucket_is_imported_and_follows_it(anna: Place, cloud: Emulator, tmp_path: Path) -> None:
+    for name, sound in (("anna/a.wav", b"one"), ("anna/a.txt", b"what was said"), ("ben/b c.wav", b"two")):
+        cloud.put(f"store/recordings/{name}", sound)
+    (anna.folder / "data").mkdir()
+    anna.run("dvc", "import-url", "remote://storage/recordings", "data/raw")
+    raw = anna.folder / "data" / "raw"
+    assert sorted(path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()) == [
+        "anna/a.txt", "anna/a.wav", "ben/b c.wav",
+    ]  # fmt: skip
+    assert (raw / "ben" / "b c.wav").read_bytes() == b"two"
+    cloud.put("store/recordings/cleo/c.wav", b"three")
+    anna.run("dvc", "update", "data/raw.dvc")
+    assert (raw / "cleo" / "c.wav").read_bytes() == b"three"
+    commit(anna.folder, "recordings")
+    git(anna.folder, "push", "--quiet", "origin", "main")
+    anna.run("dvc", "push")
+    fresh = anna.clone(tmp_path / "w" / "ben")
+    fresh.run("dvc", "pull", "data/raw.dvc")
+    assert (fresh.folder / "data" / "raw" / "cleo" / "c.wav").read_bytes() == b"three"

@@ -1,5 +1,6 @@
 """`attune storage use`: what it writes where a place can be used, and what it says where it cannot."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from cloud import emulating, refusing
 from projects import git
 from registries import Place, make_place
 
-from attune.errors import StorageError
+from attune.errors import EnvironmentFault, StorageError
 from attune.shell import Shell
-from attune.storage.explaining import explain
+from attune.storage.explaining import explain, explained
 from attune.storage.probing import probe
 from attune.storage.remotes import Access, use
 
@@ -130,6 +131,68 @@ def test_a_missing_bucket_is_named_with_the_command_that_makes_it(tmp_path: Path
     with emulating(tmp_path / "cloud") as cloud:
         said = place.run("attune", "storage", "use", "gs://nobodys/p", *cloud.options, expect=2)
     assert "gcloud storage buckets create gs://nobodys" in said
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [("gs://", "names no bucket"), ("s3:///x", "names no bucket"), ("../dépôt", "letters beyond ASCII"), ("foo://x", "foo://")],
+)
+def test_addresses_that_are_none_change_nothing(project: Path, url: str, told: str) -> None:
+    before = (project / ".dvc" / "config").read_text()
+    with pytest.raises(StorageError, match=told):
+        use(shell(project), {"storage": url}, NOTHING, Path("data/raw"))
+    assert (project / ".dvc" / "config").read_text() == before
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"type": "service_account", "client_email": "a@b"}'])
+def test_a_key_that_is_none_is_told(project: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "key.json").write_text(content)
+    with pytest.raises(StorageError, match=r"key\.json is no key of a service account: it lacks"):
+        use(shell(project), {"storage": "gs://bkt"}, Access(None, tmp_path / "key.json", False), Path("data/raw"))
+
+
+def test_settings_stand_as_they_were_where_dvc_cannot_write_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (project / ".dvc" / "config").read_text()
+
+    def cut(self: Shell, *command: str) -> str:
+        (project / ".dvc" / "config").write_text("")
+        (project / ".dvc" / "config.local").write_text("half")
+        raise EnvironmentFault("dvc ended")
+
+    monkeypatch.setattr(Shell, "run", cut)
+    with pytest.raises(EnvironmentFault):
+        use(shell(project), {"storage": "../kept"}, NOTHING, Path("data/raw"))
+    assert (project / ".dvc" / "config").read_text() == before
+    assert not (project / ".dvc" / "config.local").exists()
+
+
+def test_faults_in_a_clients_code_are_told_and_our_own_are_not_hidden(caplog: pytest.LogCaptureFixture) -> None:
+    clients = {"__name__": "gcsfs.credentials"}
+    exec("def connect(log): log.error('raised afterwards'); raise KeyError('refresh_token')", clients)
+    with pytest.raises(StorageError, match=r"gs://b cannot be used: KeyError: 'refresh_token'"), explained("gs://b"):
+        clients["connect"](logging.getLogger("gcsfs"))
+    assert not caplog.records
+    with pytest.raises(KeyError), explained("gs://b"):
+        raise KeyError("ours")
+    logging.getLogger("gcsfs").warning("as before")
+    assert caplog.records
+
+
+def test_damage_is_found_in_a_folder_of_this_machine_too(tmp_path: Path) -> None:
+    place = make_place(tmp_path / "w" / "anna")
+    assert "DVC" not in place.said("storage", "check")
+    assert place.said("storage", "check") == "0 objects, 0 damaged\n"
+    place.dvc("push")
+    assert place.said("storage", "check") == "3 objects, 0 damaged\n"
+    damaged = next(p for p in (tmp_path / "w" / "storage").rglob("*") if p.is_file() and p.stat().st_size == 500)
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"x" * 500)
+    refused = place.attune("storage", "check")
+    assert refused.exit_code == 2
+    assert f"{damaged}: damaged" in refused.stdout
+    place.said("storage", "check", "--remove")
+    place.dvc("push")
+    assert place.said("storage", "check") == "3 objects, 0 damaged\n"
 
 
 def test_an_unknown_kind_of_place_is_refused() -> None:

@@ -12,8 +12,9 @@ from safetensors import safe_open
 from attune.checkpoints import TrainingRecord, read_training_record, write_training_record
 from attune.checksums import verify_checksums
 from attune.dataset import encode_flac, write_corpus
-from attune.errors import ParityError, TrainingError
-from attune.files import write_jsonl
+from attune.errors import DataError, ParityError, TrainingError
+from attune.files import write_json, write_jsonl
+from attune.lineage import record_lineage
 from attune.recognizers.transcription import TranscriptionReport
 from attune.records import Hypothesis, Selection
 from attune.tasks.protocol import Tuned
@@ -113,8 +114,16 @@ TUNED = Tuned(Path("prepared"), Path("tuned"), Path("evaluated"))
 def test_a_base_that_nothing_was_learnt_for_is_released_as_it_is(project: Path) -> None:
     write_training_record(Path("tuned"), TrainingRecord("base", None, "none", "qwen2_audio"))
     Path("ct2").mkdir()
+    with pytest.raises(DataError, match=r"scores\.json is missing or damaged; run: dvc repro --force evaluate"):
+        release(TUNED, Path("ct2"), detection_params("base"))
+    score = {"clips": 4, "balanced_accuracy": 0.75, "balanced_accuracy_low": 0.3, "accuracy": 0.5, "f1": None}
+    score |= {"balanced_accuracy_high": 0.9, "accuracy_low": None, "accuracy_high": None}
+    write_json(Path("evaluated/scores.json"), {"confidence": 0.95, "detectors": {"tuned": score}})
+    record_lineage(Path("evaluated"), None, [Path("prepared/utterances.jsonl")])
     released = release(TUNED, Path("ct2"), detection_params("base"))
     assert released.figures()["identical_share"] == 1.0
+    assert "| tuned | 4 | 75.00% (30.00% to 90.00%) | 50.00% | - |" in Path("ct2/README.md").read_text()
+    assert json.loads(Path("ct2/release.json").read_text())["data"].keys() == {"utterances.jsonl"}
     assert "CTranslate2 has no audio tower" in released.sentence()
     assert verify_checksums(Path("ct2")).whole
     assert not (project / "ct2" / "adapters").exists()

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from attune.checkpoints import quietly, read_training_record, tuned_place
-from attune.checksums import write_checksums
 from attune.dataset import Sounds, read_utterances
 from attune.errors import ParityError
 from attune.export.parity import parity_set
 from attune.files import write_csv, write_text
+from attune.operations.sealing import close
 from attune.params import Params
 from attune.recognizers.transcription import TranscriptionReport
 from attune.records import Hypothesis, Utterance
 from attune.tasks.protocol import Tuned
+from attune.tasks.speech_detection.convert_ct2.facts import write_detection_facts
 from attune.tasks.speech_detection.parts.deployed import Calibration, write_settings
 from attune.tasks.speech_detection.parts.hearing import hear_labels, speech_probability
 from attune.tasks.speech_detection.parts.opening import open_unpacked
@@ -67,7 +68,8 @@ class ReleasedDetector:
 
 
 def release(tuned_model: Tuned, folder: Path, params: Params) -> ReleasedDetector:
-    """Writes merged model, adapters and detection.json into `folder`. Raises ParityError where it calls clips otherwise."""
+    """Writes merged model, adapters, detection.json, card and facts into `folder`. Raises ParityError where it calls clips
+    otherwise, DataError where nothing was evaluated."""
     finetuned = tuned_model.finetuned
     utterances, sounds = read_utterances(tuned_model.prepared), Sounds(tuned_model.prepared)
     compared = parity_set(utterances, params.convert_ct2.parity_utterances)
@@ -86,7 +88,8 @@ def release(tuned_model: Tuned, folder: Path, params: Params) -> ReleasedDetecto
         **figures,
         "calibrated_on": calibration.learnt_from,
     }
-    write_checksums(folder)
+    write_detection_facts(finetuned, tuned_model.evaluated, told, params, folder)
+    close(folder)
     return ReleasedDetector(told, report)
 
 
@@ -96,8 +99,6 @@ def _write_model(finetuned: Path, folder: Path, params: Params) -> None:
     with quietly():
         merged.model.save_pretrained(folder)
         merged.processor.save_pretrained(folder)
-    for weights in folder.glob("*.safetensors"):
-        weights.chmod(0o644)
     method = read_training_record(finetuned).method
     learnt = finetuned / tuned_place(method) if method in ("lora", "qlora") else None
     if learnt is not None:

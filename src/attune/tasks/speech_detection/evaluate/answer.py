@@ -10,7 +10,7 @@ import numpy as np
 from attune.checkpoints import read_training_record
 from attune.dataset import Sounds, read_utterances
 from attune.errors import DataError
-from attune.files import read_jsonl, whole_folder, write_csv, write_jsonl, write_text
+from attune.files import read_jsonl, whole_folder, write_csv, write_json, write_jsonl, write_text
 from attune.params import Params
 from attune.recognizers.transcription import TranscriptionReport
 from attune.records import Gold, Hypothesis, Utterance
@@ -60,6 +60,8 @@ class Judgement:
     def write_folder(self, folder: Path) -> None:
         write_jsonl(folder / "clips.jsonl", self.clips)
         write_csv(folder / "scores.csv", COLUMNS, self.results.slices)
+        told = {score.who: {k: v for k, v in asdict(score).items() if k != "who"} for score in self.results.scores}
+        write_json(folder / "scores.json", {"confidence": self.results.confidence, "detectors": told})
 
     def write_plots(self, folder: Path) -> None:
         with whole_folder(folder) as made:

@@ -49,7 +49,7 @@ def _scores(results: Results) -> list[list[str]]:
         [
             escape(s.who),
             spread(s.accuracy, s.accuracy_low, s.accuracy_high),
-            rate(s.balanced_accuracy),
+            spread(s.balanced_accuracy, s.balanced_accuracy_low, s.balanced_accuracy_high),
             rate(s.f1),
             *_rest(s),
         ]

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from attune.files import write_json
+from attune.errors import DataError
+from attune.files import build, write_json
 from attune.params import EvaluateParams
 from attune.records import Utterance
 from attune.tasks.speech_detection.parts.beside import Beside
 from attune.tasks.speech_detection.parts.measures import (
     Truth,
     area_under_roc,
+    balanced_interval,
     equal_error_rate,
     interval,
     mcnemar,
@@ -22,7 +24,7 @@ from attune.tasks.speech_detection.parts.measures import (
 )
 from attune.tasks.speech_detection.parts.slices import content_s, rows, slices
 
-VERSION = "speech_detection 1"
+VERSION = "speech_detection 2"
 _PLACES = 6
 _MOST_LENGTHS, _MOST_RATIOS = 6, 12
 """Of a psychometric plot; where there are more, bands take their place."""
@@ -38,6 +40,8 @@ class Score:
     accuracy_low: float | None
     accuracy_high: float | None
     balanced_accuracy: float | None
+    balanced_accuracy_low: float | None
+    balanced_accuracy_high: float | None
     f1: float | None
     equal_error_rate: float | None
     area_under_roc: float | None
@@ -73,6 +77,8 @@ class Results:
     """Of the tuned model on the quick look; None where there was none."""
     stopped_after_quick_look: bool
     scores: tuple[Score, ...]
+    confidence: float
+    """Of the intervals."""
     only_base_right: int
     only_tuned_right: int
     p_value: float
@@ -134,6 +140,7 @@ def found(
         quick_accuracy=look.accuracy,
         stopped_after_quick_look=look.stopped,
         scores=scores,
+        confidence=params.confidence,
         only_base_right=only_base,
         only_tuned_right=only_tuned,
         p_value=p_value,
@@ -148,9 +155,21 @@ def write_results(file: Path, results: Results) -> None:
     write_json(file, json.loads(json.dumps(asdict(results))))
 
 
+def parse_results(text: str, where: str) -> Results:
+    """What `write_results` wrote. Raises DataError, naming `where`, for what is something else."""
+    try:
+        content = json.loads(text)
+        if content.get("version") != VERSION:
+            raise DataError(f"{where} is of another task or version; run: dvc repro")
+        return build(Results, content)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"{where} cannot be read ({error!r}); run: dvc repro") from error
+
+
 def _score(each: Beside, truth: Truth, confidence: float) -> Score:
     counts = table(truth, each.called)
     low, high = interval(counts, confidence) or (None, None)
+    balanced_low, balanced_high = balanced_interval(counts, confidence) or (None, None)
     both = bool(truth.any() and not truth.all())
     return Score(
         who=each.name,
@@ -159,6 +178,8 @@ def _score(each: Beside, truth: Truth, confidence: float) -> Score:
         accuracy_low=low,
         accuracy_high=high,
         balanced_accuracy=counts.balanced_accuracy,
+        balanced_accuracy_low=balanced_low,
+        balanced_accuracy_high=balanced_high,
         f1=counts.f1,
         equal_error_rate=equal_error_rate(truth, each.said) if both else None,
         area_under_roc=area_under_roc(truth, each.said) if both else None,

@@ -111,3 +111,19 @@ def interval(counts: Table, confidence: float) -> tuple[float, float] | None:
         return None
     found = binomtest(counts.right, counts.clips).proportion_ci(confidence, "wilson")
     return float(found.low), float(found.high)
+
+
+def balanced_interval(counts: Table, confidence: float) -> tuple[float, float] | None:
+    """Of the balanced accuracy: Wilson's intervals of both classes, put together by squaring and adding (Newcombe, 1998; method
+    10 there); None where a class is missing."""
+    centre = counts.balanced_accuracy
+    speech, other = (
+        Table(hits=counts.hits, misses=counts.misses),
+        Table(false_alarms=counts.false_alarms, rejections=counts.rejections),
+    )
+    parts = [(part.accuracy, interval(part, confidence)) for part in (speech, other)]
+    if centre is None:
+        return None
+    below = sum((share - bounds[0]) ** 2 for share, bounds in parts if share is not None and bounds)
+    above = sum((bounds[1] - share) ** 2 for share, bounds in parts if share is not None and bounds)
+    return centre - below**0.5 / 2, centre + above**0.5 / 2
