@@ -14,8 +14,10 @@ from attune.tasks.speech_detection.parts.opening import FAMILY, Setup, open_mode
 from attune.tasks.speech_detection.parts.scoring import label_of, log_probs, probabilities
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "speech detection 1"
+_METHOD = "speech detection 2"
 _WINDOWS_AT_ONCE = {"cpu": 8, "cuda": 16}
+_LEAST_S = 5.0
+"""A clip costs a batch at least as much as so many seconds of sound: its prompt is as long."""
 _DIGITS = 4
 """What else is in a batch moves the sixth; outputs must not differ after a kill."""
 _LEAST_DOUBT = 10**-_DIGITS
@@ -28,7 +30,7 @@ class Detector:
 
     def __init__(self, checkpoint: Checkpoint, params: ModelParams, setup: Setup) -> None:
         self.name, self._model, self._prompting = checkpoint.name, checkpoint.model, prompting_of(checkpoint, params)
-        self.window_s: float | None = self._prompting.window_s
+        self.window_s: float | None = min(self._prompting.window_s, _LEAST_S)
         self.digest = digest_of(_METHOD, checkpoint.digest, params.detection.question, self._prompting.window_s, str(setup))
         self.batch_s = params.batch_s or _WINDOWS_AT_ONCE[setup.device] * self._prompting.window_s
 
