@@ -101,6 +101,8 @@ def notes(comparison: Comparison) -> list[str]:
         meant,
         f"*: nothing here has both a lower WER and a lower cost ({COST_TITLES[comparison.cost]}); sampling error is not counted.",
     ]
+    if comparison.note:
+        told.append(comparison.note)
     if comparison.restricted:
         told.append(f"Only the {reference.utterances} utterances that all were tested on count.")
     told += [_refusal(row, reference) for row in others if row.judgement == "not compared"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from attune.files import write_json
+from attune.errors import DataError
+from attune.files import build, write_json
 from attune.params import EvaluateParams
 from attune.records import Utterance
 from attune.tasks.speech_detection.parts.beside import Beside
@@ -22,6 +23,8 @@ from attune.tasks.speech_detection.parts.measures import (
 )
 from attune.tasks.speech_detection.parts.slices import content_s, rows, slices
 
+RESULTS = "evaluation_results.json"
+"""Where in the folder of metrics they stand."""
 VERSION = "speech_detection 1"
 _PLACES = 6
 _MOST_LENGTHS, _MOST_RATIOS = 6, 12
@@ -146,6 +149,30 @@ def found(
 
 def write_results(file: Path, results: Results) -> None:
     write_json(file, json.loads(json.dumps(asdict(results))))
+
+
+def read_results(file: Path) -> Results:
+    """What `write_results` wrote. Raises DataError where it is missing, damaged, or of another task or version of Attune."""
+    try:
+        return parse_results(file.read_text(encoding="utf-8"), str(file))
+    except FileNotFoundError as error:
+        raise DataError(f"{file} does not exist; make it with: dvc repro") from error
+
+
+def parse_results(text: str, where: str) -> Results:
+    """The same from text, as `git show REV:FILE` gives it; `where` is named in errors."""
+    try:
+        content: Any = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where} is no evaluation's JSON ({error}); make it anew with: dvc repro --force evaluate") from error
+    found = content.get("version") if isinstance(content, dict) else None
+    if found != VERSION:
+        other = content.get("format") if found is None and isinstance(content, dict) else found
+        raise DataError(f"{where} is of {other!r}, and this task and version read {VERSION!r}; run: dvc repro")
+    try:
+        return build(Results, content)
+    except (TypeError, KeyError) as error:
+        raise DataError(f"{where} is not a whole evaluation ({error}); make it anew with: dvc repro --force evaluate") from error
 
 
 def _score(each: Beside, truth: Truth, confidence: float) -> Score:

@@ -64,14 +64,15 @@ class Prompting:
         """How many tokens stand for a clip of this length."""
         return _tokens(self._frames(round(min(duration_s, self.window_s) * SAMPLE_RATE_HZ)))
 
-    def batch(self, rows: Sequence[Features], labels: Sequence[Sequence[int]] | None = None) -> Batch:
+    def batch(self, rows: Sequence[Features], labels: Sequence[Sequence[int]] | None = None, *, whole: bool = False) -> Batch:
         """Prompts with the sounds of `rows`, padded on the left; with `labels`, these follow, to be learnt alone.
 
-        The frames go to the end of the longest row; with `labels`, as transformers reads those batches, to that of the window.
+        The frames go to the end of the longest row; with `labels`, or where it shall be `whole`, to that of the window: so
+        transformers wants them.
         """
         frames = [row.shape[1] - BEHIND for row in rows]
         window = self._extractor.nb_max_frames
-        width = window if labels is not None else min(max(frames) + BEHIND, window)
+        width = window if whole or labels is not None else min(max(frames) + BEHIND, window)
         prompts = [[*self._before, *[self._audio] * _tokens(count), *self._after] for count in frames]
         answers = [list(label) for label in labels] if labels is not None else [[] for _ in rows]
         ids = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
