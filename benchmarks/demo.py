@@ -9,7 +9,6 @@ loses, and how long a run with nothing to do takes. Run it on an idle machine; n
 
 import argparse
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -18,6 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from clones import call
 
 ROOT = Path(__file__).resolve().parents[1]
 FOR_RECORDINGS = {
@@ -42,7 +45,7 @@ def main() -> None:
     recordings = arguments.recordings
     if recordings is None:
         with tempfile.TemporaryDirectory() as folder:
-            report("demo", _run(Path(folder), lambda clone: _call(clone, "attune", "demo", "corpus")))
+            report("demo", _run(Path(folder), lambda clone: call(clone, "attune", "demo", "corpus")))
         return
     rows = [json.loads(line) for line in (recordings / "manifest.jsonl").read_text().splitlines()]
     for speaker in arguments.held_out or sorted({row["speaker"] for row in rows}):
@@ -63,10 +66,10 @@ def _run(folder: Path, prepare: Any) -> dict[str, Any]:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     start_s = time.monotonic()
     prepare(clone)
-    _call(clone, "dvc", "repro")
+    call(clone, "dvc", "repro")
     minutes = (time.monotonic() - start_s) / 60
     again_s = time.monotonic()
-    _call(clone, "dvc", "repro")
+    call(clone, "dvc", "repro")
     no_op_s = time.monotonic() - again_s
     return {
         "minutes": f"{minutes:.1f}",
@@ -112,19 +115,6 @@ def _lay_out(clone: Path, recordings: Path, held_out: str) -> None:
         assert before in text, before
         text = text.replace(before, after)
     params.write_text(text)
-
-
-def _call(clone: Path, *command: str) -> None:
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(clone / "src"),
-        "ATTUNE_CACHE": str(clone.parent / "cache"),
-        "DVC_NO_ANALYTICS": "1",
-    }
-    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
 
 
 if __name__ == "__main__":

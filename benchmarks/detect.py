@@ -8,7 +8,6 @@ by generating the answer token by token, in batches and one by one, with the sam
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from clones import call
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
@@ -31,12 +34,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        made_s = _timed(lambda: _call(clone, "attune", "demo", "detector"))
-        _call(clone, "attune", "demo", "sounds", "data/sounds")
-        _call(clone, "attune", "data", "cross", "data/sounds/speech", "data/sounds/noise")
-        _call(clone, "attune", "preset", "tiny-detection")
-        graph_s = _timed(lambda: _call(clone, "dvc", "repro"))
-        again_s = _timed(lambda: _call(clone, "dvc", "repro"))
+        made_s = _timed(lambda: call(clone, "attune", "demo", "detector"))
+        call(clone, "attune", "demo", "sounds", "data/sounds")
+        call(clone, "attune", "data", "cross", "data/sounds/speech", "data/sounds/noise")
+        call(clone, "attune", "preset", "tiny-detection")
+        graph_s = _timed(lambda: call(clone, "dvc", "repro"))
+        again_s = _timed(lambda: call(clone, "dvc", "repro"))
         print(f"model made in {made_s:.0f} s; graph {graph_s / 60:.2f} minutes; a run with nothing to do {again_s:.1f} s")
         for name in ("stt_baseline", "train", "evaluate", "convert_ct2"):
             print(f"  {name}: {json.dumps(json.loads((clone / 'metrics' / f'{name}.json').read_text()))[:700]}")
@@ -87,8 +90,8 @@ def _tell_speed(clone: Path) -> None:
     def generate(size: int) -> None:
         with torch.no_grad():
             for start in range(0, len(rows), size):
-                batch = prompting.batch(rows[start : start + size])
-                model.generate(**batch, max_new_tokens=longest, min_new_tokens=longest, do_sample=False)
+                batch = prompting.batch(rows[start : start + size], whole=True)
+                model.generate(**batch, max_new_tokens=longest, do_sample=False)  # each answer to its end
 
     ways: Sequence[tuple[str, Callable[[], None]]] = (
         (f"scoring, batches of {_BATCH}", lambda: score(_BATCH)),
@@ -110,19 +113,6 @@ def _timed(work: Callable[[], None]) -> float:
     begin_s = time.perf_counter()
     work()
     return time.perf_counter() - begin_s
-
-
-def _call(clone: Path, *command: str) -> None:
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(clone / "src"),
-        "ATTUNE_CACHE": str(clone.parent / "cache"),
-        "DVC_NO_ANALYTICS": "1",
-    }
-    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
 
 
 if __name__ == "__main__":

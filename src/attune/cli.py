@@ -53,9 +53,10 @@ def summary(params_file: Path) -> None:
 @PARAMS
 def report(against: str | None, images_at: str | None, to: Path | None, params_file: Path) -> None:
     """Writes the report for a pull request, as Markdown, from the metrics of the last `dvc repro`."""
-    from attune.operations import pull_requests
+    from attune.tasks.registry import answering
 
-    text = pull_requests.report(params_file, load_params(params_file), against, images_at)
+    params = load_params(params_file)
+    text = answering(params.task, "report").report(params_file, params, against, images_at)
     if to is None:
         click.echo(text, nl=False)
     else:

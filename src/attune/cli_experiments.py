@@ -10,6 +10,7 @@ from attune.errors import DataError, ParamsError
 
 if TYPE_CHECKING:
     from attune.operations.revisions import Repository, Revision
+    from attune.params import Params
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -46,15 +47,17 @@ def compare(
     from attune.operations.revisions import WORKSPACE, Repository, distinct
     from attune.report import comparing, comparison_page, comparison_tables
     from attune.report.experiments import load_experiment
+    from attune.tasks.registry import answering
     from attune.workcache import WorkCache
 
     params = load_params(params_file)
+    reader = answering(params.task, "compare")
     repository = Repository(params_file.parent)
     reference = repository.resolve(against)
     if trend:
         if revisions or everything or html_file:
             raise ParamsError("--trend takes no revisions, --all or --html; say with --against up to which commit")
-        _show_trend(repository, params.paths.metrics, last, reference, csv_file)
+        _show_trend(repository, params, last, reference, csv_file)
         return
     others = [repository.resolve(name) for name in revisions]
     if everything:
@@ -64,8 +67,9 @@ def compare(
         raise DataError(f"no experiment was made from {against}; make some with: attune sweep, or see: dvc exp list -A")
     others = distinct(others, reference) or others or [repository.resolve(WORKSPACE)]
     settings, cache = Path(params_file.name), WorkCache()
-    first, *rest = (load_experiment(repository, each, params.paths.metrics, settings, cache) for each in (reference, *others))
-    found = comparing.compare(first, rest, params.evaluate, cost, common)
+    metrics = params.paths.metrics
+    first, *rest = (load_experiment(repository, each, metrics, settings, cache, reader) for each in (reference, *others))
+    found = comparing.compare(first, rest, params.evaluate, cost, common, reader.NOTE)
     click.echo(comparison_tables.text(found), nl=False)
     if csv_file:
         write_csv(csv_file, comparison_tables.COLUMNS, comparison_tables.csv_rows(found))
@@ -104,11 +108,13 @@ def sweep(
     click.echo(f"# {count}; {'compare' if now else 'then compare'} with: attune compare {names}")
 
 
-def _show_trend(repository: "Repository", metrics: Path, last: int, until: "Revision", csv_file: Path | None) -> None:
+def _show_trend(repository: "Repository", params: "Params", last: int, until: "Revision", csv_file: Path | None) -> None:
     from attune.files import write_csv
     from attune.report import trend
+    from attune.tasks.registry import answering
 
-    moments = trend.history(repository, metrics, last, until)
-    click.echo(trend.text(moments), nl=False)
+    reader = answering(params.task, "compare")
+    moments = trend.history(repository, params.paths.metrics, last, until, reader)
+    click.echo(trend.text(moments, reader.NOTE), nl=False)
     if csv_file:
         write_csv(csv_file, trend.columns(moments), trend.csv_rows(moments))

@@ -2,6 +2,9 @@
 
 A row names its file by a path from its list's folder; where there is none, by that path in a folder `clips`, with the ending
 left out, or by the file's name alone: of the only file that bears it, among those added with the list, or below its folder.
+
+A recording of which a row says a number that is none, and no other row anything, is left out: who speaks in it, what it is called
+and how much of it counts would be guessed from its path otherwise, and a voice could be on two sides.
 """
 
 import posixpath
@@ -22,9 +25,9 @@ def read_lists(
 ) -> tuple[list[str], dict[str, list[manifests.Entry]]]:
     """Which files are lists, and their usable rows by the key of the recording they mean, which is there.
 
-    What stands inside of a list is added to `files`.
+    What stands inside of a list is added to `files`; what a row says an impossible number of is taken from them.
     """
-    lists, found = list[str](), dict[str, list[manifests.Entry]]()
+    lists, found, unread = list[str](), dict[str, list[manifests.Entry]](), dict[str, str]()
     places = _Places(files)
     for source in sorted(s for s in files if suffix(s) in manifests.SUFFIXES):
         try:
@@ -33,16 +36,18 @@ def read_lists(
             rejected.append(Rejection(source, "unreadable", f"cannot be opened: {error.strerror}"))
             continue
         if read is None:
-            unread = manifests.why_unread(files[source])
-            if unread:
-                rejected.append(Rejection(source, "unknown_list", unread))
+            if unknown := manifests.why_unread(files[source]):
+                rejected.append(Rejection(source, "unknown_list", unknown))
         else:
             lists.append(source)
-            rejected += read[1]
+            for fault in read[1]:
+                rejected.append(Rejection(fault.source, fault.reason, fault.detail))
+                key = places.find(fault.recording, source)[0] if isinstance(fault, manifests.UnreadRow) else None
+                unread |= {} if key is None else {key: fault.source}
             for entry in read[0]:
                 _file(entry, *places.find(entry.source, source), found, rejected)
-    for source in sorted(s for s in files if suffix(s) in _TABLES):
-        rejected.append(Rejection(source, "unknown_list", "is a kind of table that is not read; save it as CSV, in UTF-8"))
+    why = "is a kind of table that is not read; save it as CSV, in UTF-8"
+    rejected += [Rejection(source, "unknown_list", why) for source in sorted(files) if suffix(source) in _TABLES]
     for source in sorted(s for s in files if suffix(s) == saved_datasets.SUFFIX):
         try:
             unpacked = saved_datasets.unpack(files[source], source, raw, packed)
@@ -56,7 +61,16 @@ def read_lists(
             for entry in unpacked.entries:
                 told = (spelled(entry.source), "") if entry.source in unpacked.files else places.find(entry.source, source)
                 _file(entry, *told, found, rejected)
+    _leave_out({key: row for key, row in unread.items() if key not in found}, files, rejected)
     return lists, found
+
+
+def _leave_out(unread: Mapping[str, str], files: dict[str, Path], rejected: list[Rejection]) -> None:
+    """The recordings of rows that cannot be read, by their keys."""
+    for source in [source for source in files if spelled(source) in unread]:
+        why = f"its row, {unread[spelled(source)]}, cannot be read; mend the row, or take it out of the list"
+        rejected.append(Rejection(source, "unread_row", why))
+        del files[source]
 
 
 def _file(

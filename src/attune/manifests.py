@@ -9,7 +9,8 @@ Understood are the columns of common lists, and a row may be a piece of a longer
 (`client_id`, `path`, `sentence`), tables with `snr_db` and `label`, recordings with a `segments` list, and exports of Label
 Studio (see `label_studio`). What a row says beyond that is kept as tags.
 
-A row that does not fit is a named rejection and loses nothing else. No file is opened because a row names it.
+A row that does not fit is a named rejection and loses nothing else; where a number in it is none, its recording is left out, too
+(see `listings`). No file is opened because a row names it.
 """
 
 import codecs
@@ -67,6 +68,14 @@ class Entry:
     """How long the recording is, or what matters of it, if padding was put around."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The row's other columns."""
+
+
+@dataclass(frozen=True)
+class UnreadRow(Rejection):
+    """A row that names its recording, and says something of it that cannot be."""
+
+    recording: str
+    """As `Entry.source`."""
 
 
 def read_manifest(path: Path, source: str, raw: Path, alone: str | None = None) -> tuple[list[Entry], list[Rejection]] | None:
@@ -177,7 +186,7 @@ def read_row(row: object, where: str, raw: Path) -> Entry | Rejection:
         if snr_db is not None and abs(snr_db) > _MOST_SNR_DB:
             raise ValueError(f"an SNR of {snr_db:g} dB is none")
     except ValueError as error:
-        return Rejection(where, "malformed_line", str(error))
+        return UnreadRow(where, "malformed_line", str(error), source)
     return Entry(
         source, text, _name(speaker), where, _name(session), _condition(row), snr_db, start_s, end_s, _length_s(row), _tags(row)
     )  # fmt: skip

@@ -71,6 +71,8 @@ NO_QUESTION = DetectionModelParams(question="-", max_audio_length_s=30.0, quanti
 
 class ModelParams(_Section):
     name: Annotated[str, Field(min_length=1)]
+    folder: Path
+    """For dvc.yaml; no code reads it."""
     revision: str | None
     language: str | None
     task: Task

@@ -126,7 +126,7 @@ def _take(row: dict[str, Any], column: str, where: str, raw: Path, packed: Sound
     row["audio"] = f"{_ROWS}/{digest[:16]}/{PurePosixPath(name or 'sound').name}" if content else name
     read = manifests.read_row(row, where, raw)
     if isinstance(read, Rejection):
-        found.rejected.append(read)
+        found.rejected.append(Rejection(read.source, read.reason, read.detail))
         return
     found.entries.append(read)
     if content:

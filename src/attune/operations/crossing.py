@@ -33,6 +33,10 @@ _FRAME_S = 0.05
 _QUIET_DB = 30.0
 """Frames so far below the loudest are no content."""
 _LEVELS_DBFS = (-30.0, -18.0)
+_MOST_SNR_DB, _MOST_S = 200.0, 3600.0
+"""What lists may say of a clip, and what a clip may last."""
+_SILENT = 1e-4
+"""-80 dB of full scale: nothing could be heard in what is made of it."""
 _DRAWS = 6
 """Of so many stretches the loudest is taken, so that content is seldom a pause."""
 
@@ -68,9 +72,10 @@ def cross(speech: Path, noise: Path, to: Path, wanted: Crossing, groups: int | N
     """Writes `to/speech/…`, `to/nonspeech/…` and `to/metadata.csv`, and returns how many clips there are.
 
     Speakers are the folders of `speech`, or its files where it has no folders; each file of `noise` is a source of its own. The
-    same folders and settings give the same bytes. Raises DataError where there are too few of either, or where `to` holds
-    something.
+    same folders and settings give the same bytes. Raises DataError where there are too few of either or one is silent, for
+    numbers that are none, and where `to` holds something.
     """
+    _check(wanted)
     if to.exists() and any(path.name != ".gitignore" for path in to.iterdir()):
         raise DataError(f"{to} is not empty, and nothing is overwritten; name a folder that is new or empty")
     voices, noises = _speakers(speech), {path.relative_to(noise).as_posix(): [path] for path in _sounds(noise)}
@@ -85,6 +90,18 @@ def cross(speech: Path, noise: Path, to: Path, wanted: Crossing, groups: int | N
             rows.append(drawn.row)
         write_csv(draft / "metadata.csv", COLUMNS, rows)
     return len(rows)
+
+
+def _check(wanted: Crossing) -> None:
+    bounds = (
+        ("--snr", wanted.snrs_db, -_MOST_SNR_DB, _MOST_SNR_DB),
+        ("--duration", wanted.durations_s, 0.02, _MOST_S),
+        ("--padding", (wanted.padding_s,), 0.0, _MOST_S),
+    )
+    for name, values, low, high in bounds:
+        for value in values:
+            if not low <= value <= high:
+                raise DataError(f"{name} {value:g} cannot be; give a number from {low:g} to {high:g}")
 
 
 def deal(voices: Sequence[str], noises: Sequence[str], wanted: int | None) -> list[Group]:
@@ -179,6 +196,8 @@ def _content(files: Sequence[Path], *, trim: bool) -> Samples:
         if wanted <= 0:
             break
     whole = np.concatenate(parts)
+    if float(np.abs(whole).max(initial=0.0)) < _SILENT:
+        raise DataError(f"{files[0]} is silent{f', as are the other {len(files) - 1} beside it' if files[1:] else ''}; remove it")
     return _without_pauses(whole) if trim else whole
 
 

@@ -70,6 +70,7 @@ def _held_out_wer(folder: Path) -> tuple[float, float]:
 
     model = ModelParams(
         name=str(folder),
+        folder=folder,
         revision=None,
         language=None,
         task="transcribe",

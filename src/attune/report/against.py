@@ -4,14 +4,13 @@ The commits' own metrics are compared, nothing is measured. What is called sure 
 both tested with the same reference (comparing); of figures without utterances behind them only the change is told.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from attune.params import EvaluateParams
 from attune.report.comparing import Compared, common_ids, compare, ordered, same_test
 from attune.report.experiments import Experiment, changed_params
 from attune.report.markdown import details, plain, table
 from attune.report.markup import moved, rate, signed
-from attune.report.results import Results
 from attune.report.slice_changes import SliceChange, slice_changes
 from attune.report.slices import known, unit_for
 from attune.report.wording import named
@@ -22,7 +21,7 @@ _MOST_SLICES, _MOST_PARAMS = 12, 20
 _SURE = {"same": "the same errors", "uncertain": "may be chance", "unknown": "cannot be told"}
 _BEYOND = "beyond chance"
 _OTHER_TEST = "another test"
-_HIGHER_IS_BETTER, _SIZE = "Glossary recall", "Size, MB"
+_SIZE = "Size, MB"
 
 
 def against(here: Experiment, base: Experiment, params: EvaluateParams) -> str:
@@ -31,7 +30,8 @@ def against(here: Experiment, base: Experiment, params: EvaluateParams) -> str:
     row, alike = _compared(here, base, params), same_test(here, base)
     sure = {f"WER, {c.value}": _slice_sure(c, params) for c in changes if c.dimension == "condition"}
     if row is not None:
-        sure |= {"WER": _SURE.get(row.judgement, _BEYOND), "CER": _cer_sure(here, base, params)}
+        sure |= {"WER": _SURE.get(row.judgement, _BEYOND)}
+        sure |= {"CER": _cer_sure(here, base, params)} if here.outcome.cer is not None else {}
     parts = [
         f"### Against {plain(base.name)}",
         _sentence(row, params, alike=alike),
@@ -69,41 +69,32 @@ def _sentence(row: Compared | None, params: EvaluateParams, *, alike: bool) -> s
 
 
 def _metrics(here: Experiment, base: Experiment, sure: dict[str, str]) -> str:
-    before, now = (dict(_figures(each)) for each in (base, here))
+    before, now = (_figures(each) for each in (base, here))
     figures = {name: (before.get(name), now.get(name)) for name in {**now, **before}}
     rows = [
-        (plain(name), _shown(name, one), _shown(name, other), _change(name, one, other), sure.get(name, ""))
+        (plain(name), _shown(name, one), _shown(name, other), _change(name, one, other, here.outcome.rising), sure.get(name, ""))
         for name, (one, other) in figures.items()
         if (one, other) != (None, None)
     ]
     return table(("Metric", plain(base.name), "This change", "Change, points", "Sure"), rows)
 
 
-def _figures(experiment: Experiment) -> Iterator[tuple[str, float | None]]:
-    results: Results = experiment.results
-    yield "WER", results.overall.tuned.wer
-    yield from ((f"WER, {p.value}", p.tuned.wer) for p in results.slices if p.dimension == "condition")
-    yield "WER out of domain", results.forgetting.tuned.wer if results.forgetting else None
-    yield "CER", results.overall.tuned.cer
-    yield "WER of the base model", results.overall.base.wer
-    yield _HIGHER_IS_BETTER, results.glossary.tuned_recall
-    yield "Clips without speech that got words", results.hallucination_share
-    yield from ((f"Suite {suite.name}, WER", suite.wer) for suite in results.suites)
-    yield _SIZE, experiment.cost.size_mb
+def _figures(experiment: Experiment) -> dict[str, float | None]:
+    return {**experiment.outcome.figures, _SIZE: experiment.cost.size_mb}
 
 
 def _shown(name: str, value: float | None) -> str:
     return f"{value:.1f}" if name == _SIZE and value is not None else rate(value)
 
 
-def _change(name: str, before: float | None, after: float | None) -> str:
-    """With an arrow, and a word on whether that is good."""
+def _change(name: str, before: float | None, after: float | None, rising: frozenset[str] = frozenset()) -> str:
+    """With an arrow, and a word on whether that is good: more is of `rising`."""
     if before is None or after is None:
         return "–"
     step, unit = (after - before, " MB") if name == _SIZE else ((after - before) * 100, "")
     if abs(step) < 0.005:
         return moved(step)
-    return f"{moved(step)}{unit} {'better' if (step > 0) == (name == _HIGHER_IS_BETTER) else 'worse'}"
+    return f"{moved(step)}{unit} {'better' if (step > 0) == (name in rising) else 'worse'}"
 
 
 def _slices(changes: Sequence[SliceChange], params: EvaluateParams, base: str) -> str:

@@ -62,10 +62,17 @@ class Comparison:
     cost: CostName
     restricted: bool
     """Whether only what all tests have in common counts."""
+    note: str = ""
+    """What else to know; a sentence of the task's."""
 
 
 def compare(
-    reference: Experiment, others: Sequence[Experiment], params: EvaluateParams, cost: CostName = "size_mb", common: bool = False
+    reference: Experiment,
+    others: Sequence[Experiment],
+    params: EvaluateParams,
+    cost: CostName = "size_mb",
+    common: bool = False,
+    note: str = "",
 ) -> Comparison:
     """All of them; with `common` on the utterances that all have. Raises DataError where these are none."""
     everyone = [reference, *others]
@@ -75,7 +82,7 @@ def compare(
     unit = unit_for(len({row.speaker for row in first.utterances}), params)
     rows = [_row(each, first, unit, params) for each in everyone]
     rows = _corrected(rows, params.confidence)
-    return Comparison(tuple(_with_front(rows, cost)), unit, params.confidence, cost, common)
+    return Comparison(tuple(_with_front(rows, cost)), unit, params.confidence, cost, common, note)
 
 
 def paired_counts(rows: Sequence[UtteranceResult], others: Sequence[UtteranceResult], unit: Unit) -> PairedCounts:
@@ -122,8 +129,8 @@ def _row(experiment: Experiment, reference: Experiment, unit: Unit, params: Eval
         wer=float(errors.sum() / words.sum()) if words.sum() else None,
         wer_low=known(interval.low),
         wer_high=known(interval.high),
-        cer=experiment.results.overall.tuned.cer,
-        passed=experiment.results.verdict.passed,
+        cer=experiment.outcome.cer,
+        passed=experiment.outcome.passed,
         difference=None,
         p_value=None,
         p_corrected=None,

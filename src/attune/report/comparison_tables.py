@@ -102,6 +102,8 @@ def notes(comparison: Comparison) -> list[str]:
         meant,
         f"*: nothing here has both a lower WER and a lower cost ({COST_TITLES[comparison.cost]}); sampling error is not counted.",
     ]
+    if comparison.note:
+        told.append(comparison.note)
     if comparison.restricted:
         told.append(f"Only the {reference.utterances} utterances that all were tested on count.")
     failed = [row.name for row in comparison.rows if not row.passed]

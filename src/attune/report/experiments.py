@@ -1,19 +1,20 @@
-"""An experiment as it can be compared: what was evaluated, every test utterance, what it cost, and the params it had."""
+"""An experiment as it can be compared: what was evaluated, every test utterance, what it cost, and the params it had.
+
+What an evaluation looks like only its task knows, so a task reads it (`Reader`); see `attune.tasks.registry`.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
 from attune.errors import DataError
-from attune.files import parse_jsonl
 from attune.operations.costs import recall
 from attune.operations.revisions import Repository, Revision
-from attune.report.results import Results, UtteranceResult, parse_results
-from attune.report.tables import UTTERANCE_ROWS
+from attune.report.results import UtteranceResult
 from attune.workcache import WorkCache
 
 RESULTS = "evaluation_results.json"
@@ -33,43 +34,77 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What an evaluation found of the tuned model. Rates are fractions."""
+
+    wer: float | None
+    wer_low: float | None
+    wer_high: float | None
+    cer: float | None
+    """None where characters mean nothing."""
+    passed: bool
+    """Its verdict, tuned against base model."""
+    utterances: int
+    words: int
+    suites: Mapping[str, float | None]
+    """WER of each regression suite."""
+    figures: Mapping[str, float | None]
+    """For the table beside another commit's, by what they are called there."""
+    rising: frozenset[str] = frozenset()
+    """Those of `figures` of which more is better."""
+
+
+class Reader(Protocol):
+    """How a task reads its evaluation; see `tasks.protocol.Compares`."""
+
+    @property
+    def ROWS(self) -> str: ...  # noqa: N802, a constant of a module
+
+    def outcome(self, text: str, where: str) -> Outcome: ...
+
+    def rows(self, text: str, where: str) -> Sequence[UtteranceResult]: ...
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One revision."""
 
     name: str
     commit: str | None
     """None for the workspace."""
-    results: Results
+    outcome: Outcome
     utterances: tuple[UtteranceResult, ...]
     cost: Cost
     params: Mapping[str, str]
     """Flat: `train.lora.rank`; empty where there is no params file."""
 
 
-def results_at(repository: Repository, revision: Revision, metrics: Path) -> Results | None:
-    """The evaluation of a revision, None where it has none. Raises DataError where it is of another version of Attune."""
+def outcome_at(repository: Repository, revision: Revision, metrics: Path, reader: Reader) -> Outcome | None:
+    """The evaluation of a revision, None where it has none. Raises DataError where it is of another task or version of Attune."""
     text = repository.tracked_text(revision, metrics / RESULTS)
-    return None if text is None else parse_results(text, f"{revision.name}:{(metrics / RESULTS).as_posix()}")
+    return None if text is None else reader.outcome(text, f"{revision.name}:{(metrics / RESULTS).as_posix()}")
 
 
-def load_experiment(repository: Repository, revision: Revision, metrics: Path, params_file: Path, cache: WorkCache) -> Experiment:
-    """Everything of one revision; `cache` remembers what training took. Raises DataError where it was not evaluated, or by
-    another version of Attune.
+def load_experiment(
+    repository: Repository, revision: Revision, metrics: Path, params_file: Path, cache: WorkCache, reader: Reader
+) -> Experiment:
+    """Everything of one revision; `cache` remembers what training took. Raises DataError where it was not evaluated, or for
+    another task or by another version of Attune.
     """
-    results = results_at(repository, revision, metrics)
-    rows = repository.tracked_text(revision, metrics / "evaluation" / UTTERANCE_ROWS)
-    if results is None or rows is None:
-        missing = metrics / (RESULTS if results is None else f"evaluation/{UTTERANCE_ROWS}")
+    outcome = outcome_at(repository, revision, metrics, reader)
+    rows = repository.tracked_text(revision, metrics / "evaluation" / reader.ROWS)
+    if outcome is None or rows is None:
+        missing = metrics / (RESULTS if outcome is None else f"evaluation/{reader.ROWS}")
         remedy = "dvc repro evaluate" if revision.commit is None else "commit the metrics there with git, or leave it out"
         raise DataError(
             f"{revision.name} has no {missing.as_posix()}, so it was not evaluated or its metrics were not kept; {remedy}"
         )
-    where = f"{revision.name}:{(metrics / 'evaluation' / UTTERANCE_ROWS).as_posix()}"
+    where = f"{revision.name}:{(metrics / 'evaluation' / reader.ROWS).as_posix()}"
     return Experiment(
         name=revision.name,
         commit=revision.commit,
-        results=results,
-        utterances=tuple(parse_jsonl(rows, where, UtteranceResult)),
+        outcome=outcome,
+        utterances=tuple(reader.rows(rows, where)),
         cost=_cost(repository, revision, metrics, cache),
         params=_flat(_read_yaml(repository.text(revision, params_file))),
     )

@@ -109,6 +109,15 @@ class Places:
     wer_plot: Path
 
 
+CURVES = {
+    "roc.csv": ("model", "place", "false_alarms", "hits", "threshold"),
+    "det.csv": ("model", "place", "false_alarms", "misses"),
+    "psychometric.csv": ("model", "duration_s", "snr_db", "clips", "accuracy", "low", "high"),
+}
+"""Files of plots and their columns that dvc.yaml names for every task. One that has no such curves writes the heads alone:
+`dvc plots show` leaves those out, and warns of files that are missing."""
+
+
 class Judged(Protocol):
     """What base and tuned model are worth, ready to be written."""
 
@@ -116,7 +125,9 @@ class Judged(Protocol):
         """Every clip of the test, into a folder that is there."""
         ...
 
-    def write_plots(self, folder: Path) -> None: ...
+    def write_plots(self, folder: Path) -> None:
+        """The CSV files that dvc.yaml draws, CURVES among them."""
+        ...
 
     def write_reports(self, folder: Path) -> None:
         """report.html, report.md and figures/."""
@@ -179,6 +190,29 @@ class Released(Protocol):
 class Releases(Protocol):
     def release(self, tuned: Tuned, folder: Path, params: Params) -> Released:
         """Writes the model to deploy into `folder`, proven to say what the tuned one says. Raises ParityError."""
+        ...
+
+
+class Compares(Protocol):
+    """How `attune compare` reads an evaluation; WER may be of labels, as a label is a text of one word."""
+
+    ROWS: str
+    """The file in the folder of the evaluation that has a row for each test utterance."""
+    NOTE: str
+    """What people should know of the figures; may be empty."""
+
+    def outcome(self, text: str, where: str) -> Any:
+        """What stands in evaluation_results.json, a `report.experiments.Outcome`. Raises DataError for what is no such file."""
+        ...
+
+    def rows(self, text: str, where: str) -> Sequence[Any]:
+        """What stands in ROWS, a `report.results.UtteranceResult` each. Raises DataError for what is no such file."""
+        ...
+
+
+class Reports(Protocol):
+    def report(self, params_file: Path, params: Params, revision: str | None, images_at: str | None) -> str:
+        """What the last run brought, as Markdown for a pull request; see `operations.pull_requests`."""
         ...
 
 

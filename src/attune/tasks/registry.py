@@ -8,7 +8,19 @@ from importlib import import_module
 from typing import Any, Literal, overload
 
 from attune.params import TaskName
-from attune.tasks.protocol import Believes, Chooses, Hears, Judges, Learns, Prepares, Registers, Releases, Summarizes
+from attune.tasks.protocol import (
+    Believes,
+    Chooses,
+    Compares,
+    Hears,
+    Judges,
+    Learns,
+    Prepares,
+    Registers,
+    Releases,
+    Reports,
+    Summarizes,
+)
 
 
 @overload
@@ -29,6 +41,10 @@ def answering(task: TaskName, stage: Literal["convert_ct2"]) -> Releases: ...
 def answering(task: TaskName, stage: Literal["summary"]) -> Summarizes: ...
 @overload
 def answering(task: TaskName, stage: Literal["registration"]) -> Registers: ...
+@overload
+def answering(task: TaskName, stage: Literal["compare"]) -> Compares: ...
+@overload
+def answering(task: TaskName, stage: Literal["report"]) -> Reports: ...
 def answering(task: TaskName, stage: str) -> Any:
     """The module that answers `stage` for `task`."""
     return import_module(f"attune.tasks.{task}.{stage}.answer")

@@ -39,7 +39,8 @@ def family(checkpoint: Checkpoint) -> CtcFamily:
 
 def model_params(name: str) -> ModelParams:
     return ModelParams(
-        name=name, revision=None, language=None, task="transcribe", long_audio="pauses", safeguards=GREEDY, device="cpu",
+        name=name, folder=Path(name), revision=None,
+        language=None, task="transcribe", long_audio="pauses", safeguards=GREEDY, device="cpu",
         engine="transformers", precision="float32", batch_s=10.0, detection=NO_QUESTION,
     )  # fmt: skip
 

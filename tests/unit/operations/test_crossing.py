@@ -73,3 +73,26 @@ def test_too_few_speakers_or_noises_are_told_with_their_numbers() -> None:
 def test_nothing_is_overwritten(sounds: Path) -> None:
     with pytest.raises(DataError, match="is not empty"):
         cross(sounds / "speech", sounds / "noise", sounds / "speech", _WANTED)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (Crossing((float("nan"),), (1.0,), 1.0, 1, 3), r"--snr nan cannot be; give a number from -200 to 200"),
+        (Crossing((500.0,), (1.0,), 1.0, 1, 3), r"--snr 500 cannot be"),
+        (Crossing((0.0,), (float("nan"),), 1.0, 1, 3), r"--duration nan cannot be"),
+        (Crossing((0.0,), (1.0,), float("inf"), 1, 3), r"--padding inf cannot be"),
+    ],
+)
+def test_numbers_that_are_none_are_named_before_anything_is_made(sounds: Path, wanted: Crossing, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        cross(sounds / "speech", sounds / "noise", sounds / "raw", wanted)
+    assert not (sounds / "raw").exists()
+
+
+@pytest.mark.parametrize("name", ["speech/s1", "noise"])
+def test_who_is_silent_is_named(sounds: Path, name: str) -> None:
+    for file in sorted((sounds / name).iterdir()):
+        soundfile.write(file, np.zeros(24_000), 16_000)
+    with pytest.raises(DataError, match=r"\.wav is silent.*; remove it"):
+        cross(sounds / "speech", sounds / "noise", sounds / "raw", _WANTED)

@@ -4,21 +4,37 @@ from types import ModuleType
 
 import pytest
 
-from attune.tasks.protocol import Believes, Chooses, Hears, Judges, Learns, Prepares, Registers, Releases, Summarizes
+from attune.tasks.protocol import (
+    Believes,
+    Chooses,
+    Compares,
+    Hears,
+    Judges,
+    Learns,
+    Prepares,
+    Registers,
+    Releases,
+    Reports,
+    Summarizes,
+)
 from attune.tasks.registry import answering
+from attune.tasks.speech_detection.compare import answer as detection_comparison
 from attune.tasks.speech_detection.convert_ct2 import answer as detection_release
 from attune.tasks.speech_detection.evaluate import answer as detection_judgement
 from attune.tasks.speech_detection.llm_gold import answer as detection_gold
 from attune.tasks.speech_detection.registration import answer as detection_registration
+from attune.tasks.speech_detection.report import answer as detection_report
 from attune.tasks.speech_detection.select_errors import answer as detection_choice
 from attune.tasks.speech_detection.split_clean_noisy import answer as detection_corpus
 from attune.tasks.speech_detection.stt_baseline import answer as detection_baseline
 from attune.tasks.speech_detection.summary import answer as detection_summary
 from attune.tasks.speech_detection.train import answer as detection_training
+from attune.tasks.transcription.compare import answer as comparison
 from attune.tasks.transcription.convert_ct2 import answer as release
 from attune.tasks.transcription.evaluate import answer as judgement
 from attune.tasks.transcription.llm_gold import answer as gold
 from attune.tasks.transcription.registration import answer as registration
+from attune.tasks.transcription.report import answer as report
 from attune.tasks.transcription.select_errors import answer as choice
 from attune.tasks.transcription.split_clean_noisy import answer as corpus
 from attune.tasks.transcription.stt_baseline import answer as baseline
@@ -34,6 +50,8 @@ JUDGES: list[Judges] = [judgement, detection_judgement]
 RELEASES: list[Releases] = [release, detection_release]
 SUMMARIZES: list[Summarizes] = [summary, detection_summary]
 REGISTERS: list[Registers] = [registration, detection_registration]
+COMPARES: list[Compares] = [comparison, detection_comparison]
+REPORTS: list[Reports] = [report, detection_report]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +66,8 @@ REGISTERS: list[Registers] = [registration, detection_registration]
         ("convert_ct2", RELEASES),
         ("summary", SUMMARIZES),
         ("registration", REGISTERS),
+        ("compare", COMPARES),
+        ("report", REPORTS),
     ],
 )
 def test_each_task_answers_each_stage(stage: str, modules: list[ModuleType]) -> None:

@@ -11,13 +11,14 @@ from detection_parts import clip, detection_params
 from attune.dataset import UTTERANCES
 from attune.errors import DataError
 from attune.files import write_jsonl, write_text
-from attune.records import Gold, Hypothesis, Utterance
+from attune.records import Alternative, Gold, Hypothesis, Utterance
 from attune.tasks.speech_detection.evaluate.pictures import drawings
 from attune.tasks.speech_detection.evaluate.results import Look, found, quick_clips
 from attune.tasks.speech_detection.llm_gold.answer import believe
 from attune.tasks.speech_detection.parts.beside import Beside
 from attune.tasks.speech_detection.parts.detectors import best_threshold, energy, silero
-from attune.tasks.speech_detection.parts.measures import Table, equal_error_rate, interval, mcnemar, table
+from attune.tasks.speech_detection.parts.labels import speech_probability
+from attune.tasks.speech_detection.parts.measures import Table, area_under_roc, equal_error_rate, interval, mcnemar, table
 from attune.tasks.speech_detection.select_errors.answer import choose
 
 
@@ -124,6 +125,19 @@ def test_equal_error_rate_of_scores_that_part_is_zero_and_of_chance_a_half() -> 
     assert equal_error_rate(truth, np.array([0.1, 0.2, 0.8, 0.9])) == 0.0
     assert equal_error_rate(truth, np.array([0.5, 0.5, 0.5, 0.5])) == pytest.approx(0.5)
     assert equal_error_rate(truth, np.array([0.1, 0.8, 0.2, 0.9])) == pytest.approx(0.5)
+
+
+def test_clips_that_the_model_is_sure_of_are_still_told_apart() -> None:
+    """Of an untuned model every probability may be 1.0000, and yet speech likelier than the rest."""
+    surer, sure = ([Alternative("SPEECH", -40.0), Alternative("NONSPEECH", -40.0 - nats)] for nats in (25.0, 15.0))
+    heard = [
+        Hypothesis(name, "SPEECH", 1.0, alternatives=tuple(some), no_speech=0.0) for name, some in (("a", surer), ("b", sure))
+    ]
+    said = np.array([speech_probability(each) for each in heard])
+    assert said[0] > said[1] > 0.999
+    assert area_under_roc(np.array([True, False]), said) == 1.0
+    undecided = Hypothesis("c", "NONSPEECH", 0.5, alternatives=(Alternative("NONSPEECH", -1.0), Alternative("SPEECH", -1.0)))
+    assert speech_probability(undecided) < 0.5
 
 
 def test_mcnemar_counts_only_clips_on_which_the_models_differ() -> None:

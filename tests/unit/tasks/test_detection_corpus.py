@@ -132,7 +132,25 @@ def test_a_snr_that_is_no_number_is_a_named_rejection(tmp_path: Path) -> None:
     rejected = {r.reason: r for r in read_rejected(tmp_path / "prepared")}
     assert "snr_db" in rejected["malformed_line"].detail
     assert "NaN" in rejected["malformed_line"].detail
-    assert rejected["no_label"].source == rows[0]["path"]
+    assert rejected["unread_row"].source == rows[0]["path"]
+
+
+def test_a_clip_whose_snr_is_no_number_is_left_out_where_its_folder_tells_a_label_too(tmp_path: Path) -> None:
+    """Else it would be heard with its padding, at an SNR that is guessed, as whoever its folder names."""
+    rows = [row | {"path": f"{row['label'].lower()}/{row['path']}"} for row in _rows()]
+    rows[0]["snr_db"] = "NaN"
+    _listed(tmp_path / "raw", rows)
+    utterances = _prepare(tmp_path, cut_centre=True)
+    assert {u.source for u in utterances} == {row["path"] for row in rows[1:]}
+    assert {u.duration_s for u in utterances} == {1.0}
+    assert [r.source for r in read_rejected(tmp_path / "prepared") if r.reason == "unread_row"] == [rows[0]["path"]]
+
+
+def test_no_clip_is_used_where_every_snr_is_no_number(tmp_path: Path) -> None:
+    rows = [row | {"path": f"{row['label'].lower()}/{row['path']}", "snr_db": "nan"} for row in _rows()]
+    _listed(tmp_path / "raw", rows)
+    with pytest.raises(DataError, match=r"has no recordings .* rejected, first .*snr_db or snr must be a number"):
+        _prepare(tmp_path)
 
 
 def test_clips_too_short_after_cutting_are_named_rejections(tmp_path: Path) -> None:

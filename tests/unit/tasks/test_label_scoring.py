@@ -10,11 +10,12 @@ import torch
 from detection_parts import detection_params, sound
 
 from attune.errors import ModelError
+from attune.finetuning.augmentation import masked
 from attune.tasks.speech_detection.parts import self_test
 from attune.tasks.speech_detection.parts.hearing import open_detector
 from attune.tasks.speech_detection.parts.labels import LABELS
 from attune.tasks.speech_detection.parts.opening import Setup, open_model, prompting_of
-from attune.tasks.speech_detection.parts.prompting import Prompting
+from attune.tasks.speech_detection.parts.prompting import BEHIND, Prompting
 from attune.tasks.speech_detection.parts.scoring import log_probs, of_batch
 
 _CPU = Setup("cpu", torch.float32, False)
@@ -70,6 +71,53 @@ def test_a_clip_is_scored_alike_alone_and_in_a_batch(opened: tuple[Any, Promptin
     together = log_probs(model, prompting, clips)
     alone = np.concatenate([log_probs(model, prompting, [each]) for each in clips])
     np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+def test_features_end_behind_the_clip_and_are_those_of_the_whole_window(opened: tuple[Any, Prompting]) -> None:
+    _, prompting = opened
+    for seconds in (0.4, 1.003, 1.99, 2.0):
+        samples = sound(seconds, 1, 300.0)
+        extractor = prompting.processor.feature_extractor
+        whole = extractor(samples, sampling_rate=16_000, padding="max_length", return_attention_mask=True)
+        frames = int(whole["attention_mask"].sum())
+        found = prompting.features(samples)
+        assert found.shape[1] == frames + BEHIND
+        batch = prompting.batch([found], [prompting.labels[0]])
+        np.testing.assert_array_equal(batch["input_features"][0], whole["input_features"][0])
+        np.testing.assert_array_equal(batch["feature_attention_mask"][0], whole["attention_mask"][0])
+
+
+def test_the_audio_tower_reads_no_further_than_the_longest_clip(opened: tuple[Any, Prompting]) -> None:
+    model, prompting = opened
+    read: list[int] = []
+    layer = model.model.audio_tower.layers[0]
+    hook = layer.register_forward_hook(lambda module, given, made: read.append(made.shape[1]))
+    clips = [sound(0.4, 1), sound(0.5, 2)]
+    found = log_probs(model, prompting, clips)
+    hook.remove()
+    assert read == [26]  # positions of 20 ms, and one for the convolutions to look at
+    expected = [[_read_as_one(model, prompting, clip, label) for label in prompting.labels] for clip in clips]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert model.model.audio_tower.config.max_source_positions == 100
+
+
+@pytest.mark.parametrize("samples", [1, 160, 960])
+def test_a_clip_shorter_than_two_tokens_is_heard_with_silence_behind_it(opened: tuple[Any, Prompting], samples: int) -> None:
+    model, prompting = opened
+    clip = sound(0.1, 1)[:samples]
+    batch = prompting.batch([prompting.features(clip)])
+    assert int((batch["input_ids"] == model.config.audio_token_id).sum()) == 2
+    assert np.isfinite(log_probs(model, prompting, [clip])).all()
+
+
+def test_masked_frequencies_and_times_leave_the_length_of_a_clip(opened: tuple[Any, Prompting]) -> None:
+    _, prompting = opened
+    features = prompting.features(sound(1.0, 1))
+    changed = masked(features, 0.5, np.random.default_rng(3))
+    assert not np.array_equal(changed, features)
+    plain, other = (prompting.batch([each], [prompting.labels[0]]) for each in (features, changed))
+    np.testing.assert_array_equal(plain["input_ids"], other["input_ids"])
+    np.testing.assert_array_equal(plain["feature_attention_mask"], other["feature_attention_mask"])
 
 
 def test_of_a_clip_longer_than_the_window_the_most_spoken_piece_counts(opened: tuple[Any, Prompting]) -> None:

@@ -24,7 +24,8 @@ from attune.records import Hypothesis, Utterance
 from attune.tasks.protocol import Tuned
 from attune.tasks.speech_detection.convert_ct2.facts import write_detection_facts
 from attune.tasks.speech_detection.parts.deployed import Calibration, write_settings
-from attune.tasks.speech_detection.parts.hearing import hear_labels, speech_probability
+from attune.tasks.speech_detection.parts.hearing import hear_labels
+from attune.tasks.speech_detection.parts.labels import speech_probability
 from attune.tasks.speech_detection.parts.opening import open_unpacked
 from attune.workcache import WorkCache
 

@@ -15,35 +15,18 @@ from attune.params import Params
 from attune.recognizers.transcription import TranscriptionReport
 from attune.records import Gold, Hypothesis, Utterance
 from attune.report.charts import standalone
-from attune.tasks.protocol import Places
-from attune.tasks.speech_detection.evaluate.page import html_page, markdown
+from attune.tasks.protocol import CURVES, Places
+from attune.tasks.speech_detection.evaluate.clips import CLIPS, Called
+from attune.tasks.speech_detection.evaluate.page import FIGURES, IMAGES, html_page, markdown
 from attune.tasks.speech_detection.evaluate.pictures import Drawing, drawings
+from attune.tasks.speech_detection.evaluate.plots import confusions, curves, error_row, reliability
 from attune.tasks.speech_detection.evaluate.results import Look, Results, found, quick_clips, write_results
 from attune.tasks.speech_detection.parts.beside import Beside, beside
-from attune.tasks.speech_detection.parts.hearing import hear_labels, speech_probability
-from attune.tasks.speech_detection.parts.labels import is_speech
-from attune.tasks.speech_detection.parts.measures import Truth, roc
+from attune.tasks.speech_detection.parts.hearing import hear_labels
+from attune.tasks.speech_detection.parts.labels import is_speech, speech_probability
+from attune.tasks.speech_detection.parts.measures import Truth
 from attune.tasks.speech_detection.parts.slices import COLUMNS, content_s
 from attune.workcache import WorkCache
-
-_FIGURES = "figures"
-
-
-@dataclass(frozen=True)
-class Called:
-    """One clip of the test and what each model said of it, for evaluation/clips.jsonl."""
-
-    id: str
-    source: str
-    speaker: str
-    label: str
-    snr_db: float | None
-    content_s: float
-    base: float
-    """P(SPEECH)."""
-    tuned: float
-    silero: float
-    energy_db: float
 
 
 @dataclass(frozen=True)
@@ -58,7 +41,7 @@ class Judgement:
     reports: dict[str, TranscriptionReport]
 
     def write_folder(self, folder: Path) -> None:
-        write_jsonl(folder / "clips.jsonl", self.clips)
+        write_jsonl(folder / CLIPS, self.clips)
         write_csv(folder / "scores.csv", COLUMNS, self.results.slices)
         told = {score.who: {k: v for k, v in asdict(score).items() if k != "who"} for score in self.results.scores}
         write_json(folder / "scores.json", {"confidence": self.results.confidence, "detectors": told})
@@ -66,20 +49,19 @@ class Judgement:
     def write_plots(self, folder: Path) -> None:
         with whole_folder(folder) as made:
             for dimension in ("condition", "snr_db", "duration_s"):
-                rows = [_error(row) for row in self.results.slices if row["slice"] == dimension]
+                rows = [error_row(row) for row in self.results.slices if row["slice"] == dimension]
                 write_csv(
                     made / f"wer_by_{dimension.partition('_')[0]}.csv", ("slice", "model", "wer", "wer_low", "wer_high"), rows
                 )
-            write_csv(made / "confusions.csv", ("confusion", "model", "count"), self._confusions())
-            write_csv(made / "reliability.csv", ("said", "right", "model"), self._reliability())
-            write_csv(made / "psychometric.csv", tuple(asdict(self.results.points[0])) if self.results.points else ("who",),
-                      [asdict(p) for p in self.results.points])  # fmt: skip
-            write_csv(made / "roc.csv", ("model", "false_alarms", "hits", "threshold"), self._roc())
+            write_csv(made / "confusions.csv", ("confusion", "model", "count"), confusions(self.truth, self.heard))
+            write_csv(made / "reliability.csv", ("said", "right", "model"), reliability(self.truth, self.heard))
+            for name, rows in curves(self.results, self.truth, self.heard).items():
+                write_csv(made / name, CURVES[name], rows)
 
     def write_reports(self, folder: Path) -> None:
         write_text(folder / "report.html", html_page(self.results, self.drawn))
-        write_text(folder / "report.md", markdown(self.results, self.drawn, f"{_FIGURES}/{{}}"))
-        with whole_folder(folder / _FIGURES) as made:
+        write_text(folder / "report.md", markdown(self.results, self.drawn, IMAGES))
+        with whole_folder(folder / FIGURES) as made:
             for drawing in self.drawn:
                 write_text(made / f"{drawing.name}.svg", standalone(drawing.svg))
 
@@ -106,37 +88,6 @@ class Judgement:
 
     def require(self, results_file: Path) -> None:
         """Suites are of texts; nothing stops the graph here."""
-
-    def _confusions(self) -> list[dict[str, Any]]:
-        kinds = (("SPEECH → NONSPEECH", self.truth), ("NONSPEECH → SPEECH", ~self.truth))
-        models = [each for each in self.heard if each.name in ("base", "tuned")]
-        wrong = {each.name: each.called != self.truth for each in models}
-        return [
-            {"confusion": name, "model": who, "count": int((some & of).sum())}
-            for name, of in kinds
-            for who, some in wrong.items()
-        ]
-
-    def _reliability(self) -> list[dict[str, Any]]:
-        rows = []
-        for each in self.heard:
-            if each.name in ("base", "tuned"):
-                sure, right = np.maximum(each.said, 1 - each.said), each.called == self.truth
-                for low in np.arange(0.5, 1.0, 0.1):
-                    inside = (sure >= low) & (sure < low + 0.1 + (1e-9 if low > 0.85 else 0))
-                    if inside.any():
-                        share = round(float(right[inside].mean()), 4)
-                        rows.append({"said": round(float(low) + 0.05, 2), "right": share, "model": each.name})
-        return rows
-
-    def _roc(self) -> list[dict[str, Any]]:
-        if self.truth.all() or not self.truth.any():
-            return []
-        curves = ((each.name, point) for each in self.heard for point in roc(self.truth, each.said))
-        return [
-            {"model": who, "false_alarms": round(f, 6), "hits": round(h, 6), "threshold": round(t, 6)}
-            for who, (f, h, t) in curves
-        ]
 
 
 def judge(places: Places, params: Params) -> Judgement:
@@ -188,13 +139,6 @@ def _on_test(others: Sequence[Beside], count: int) -> list[Beside]:
 
 
 def _called(utterance: Utterance, label: str, said: Sequence[float]) -> Called:
-    about = (utterance.id, utterance.source, utterance.speaker, label, utterance.snr_db, content_s(utterance))
+    about = (utterance.id, utterance.source, utterance.speaker, utterance.condition, label)
     base, tuned, silero, energy_db = (round(each, 6) for each in said)
-    return Called(*about, base, tuned, silero, energy_db)
-
-
-def _error(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of accuracies as one of error rates, which these plots show."""
-    turned = {"wer": "accuracy", "wer_low": "accuracy_high", "wer_high": "accuracy_low"}
-    rates = {name: None if row[of] is None else round(1 - row[of], 6) for name, of in turned.items()}
-    return {"slice": row["value"], "model": row["who"], **rates}
+    return Called(*about, utterance.snr_db, content_s(utterance), base, tuned, silero, energy_db)

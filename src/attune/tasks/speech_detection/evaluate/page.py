@@ -5,9 +5,13 @@ from html import escape
 
 from attune.report.document import document
 from attune.report.markup import paragraph, rate, section, spread, table
+from attune.report.pull_request import MARKER
 from attune.tasks.speech_detection.evaluate.pictures import Drawing
 from attune.tasks.speech_detection.evaluate.results import Results, Score
 
+FIGURES = "figures"
+"""Where in the folder of metrics they stand."""
+IMAGES = f"{FIGURES}/{{}}"
 _HEADS = ("Detector", "Accuracy", "Balanced accuracy", "F1", "Equal error rate", "Area under ROC", "Clips")
 _KEY = "Circles and dashes are the base model, diamonds and whole lines the tuned one."
 _DIMENSIONS = {"snr_db": "By SNR", "duration_s": "By length of the content", "condition": "By condition", "speaker": "By speaker"}
@@ -33,9 +37,12 @@ def html_page(results: Results, drawn: Sequence[Drawing]) -> str:
     return document("Is there speech? Base and tuned model on the test", body, about=paragraph(about, "soft"))
 
 
-def markdown(results: Results, drawn: Sequence[Drawing], images: str) -> str:
-    """For a pull request; `images` is where a figure lies, with {} for its name."""
-    lines = ["# Speech detection", "", results.verdict, "", _row(_HEADS), _row(["---"] * len(_HEADS))]
+def markdown(results: Results, drawn: Sequence[Drawing], images: str, change: str = "") -> str:
+    """For a pull request; `images` is where a figure lies, with {} for its name, `change` what came of another commit."""
+    mark = "✓ Passed" if results.accepted else "✗ Not passed"
+    lines = [MARKER, f"## {mark}: is there speech?", "", results.verdict, ""]
+    lines += [change, "", "### Tuned model against its base model", ""] if change else []
+    lines += [_row(_HEADS), _row(["---"] * len(_HEADS))]
     lines += [_row([s.who, rate(s.accuracy), rate(s.balanced_accuracy), rate(s.f1), *_rest(s)]) for s in results.scores]
     lines += ["", "| SNR | base | tuned | clips |", "| --- | --- | --- | --- |"]
     lines += [_row([value, rate(base), rate(tuned), str(clips)]) for value, base, tuned, clips in _pairs(results, "snr_db")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from attune.report.charts import Line, lines
 from attune.tasks.speech_detection.evaluate.results import Results
@@ -10,6 +10,7 @@ from attune.tasks.speech_detection.parts.beside import Beside
 from attune.tasks.speech_detection.parts.measures import Truth, area_under_roc, det, roc
 
 _MOST_POINTS = 200
+P = TypeVar("P", bound=tuple[float, ...])
 _DRAWN: tuple[Literal["base", "tuned"], ...] = ("base", "tuned")
 
 
@@ -31,11 +32,11 @@ def drawings(results: Results, truth: Truth, heard: Sequence[Beside]) -> list[Dr
 def _curves(truth: Truth, heard: Sequence[Beside]) -> Iterator[Drawing]:
     models = [(series, next(each for each in heard if each.name == series)) for series in _DRAWN]
     title = "ROC: share of speech found against share of other sounds called speech"
-    drawn = [Line(s, s, _thinned([(f, h) for f, h, _ in roc(truth, each.said)])) for s, each in models]
+    drawn = [Line(s, s, thinned([(f, h) for f, h, _ in roc(truth, each.said)])) for s, each in models]
     about = "; ".join(f"{s}: area {area_under_roc(truth, each.said):.3f}" for s, each in models)
     yield Drawing("roc", title, lines(drawn, title, about, x_label="false alarms", y_label="hits", ideal=True))
     title = "DET: share of speech missed against share of other sounds called speech"
-    drawn = [Line(s, s, _thinned(sorted(det(truth, each.said)))) for s, each in models]
+    drawn = [Line(s, s, thinned(sorted(det(truth, each.said)))) for s, each in models]
     yield Drawing("det", title, lines(drawn, title, about, x_label="false alarms", y_label="misses", ideal=True))
 
 
@@ -50,7 +51,8 @@ def _psychometric(results: Results) -> Iterator[Drawing]:
             yield Drawing(f"psychometric-{duration_s:g}s".replace(".", "_"), title, svg)
 
 
-def _thinned(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+def thinned(points: Sequence[P]) -> tuple[P, ...]:
+    """At most some two hundred of them, the first and the last among these."""
     step = max(1, len(points) // _MOST_POINTS)
     kept = [*points[::step]]
     return (*kept, *([points[-1]] if points and kept[-1] != points[-1] else []))

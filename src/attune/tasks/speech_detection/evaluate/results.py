@@ -24,6 +24,8 @@ from attune.tasks.speech_detection.parts.measures import (
 )
 from attune.tasks.speech_detection.parts.slices import content_s, rows, slices
 
+RESULTS = "evaluation_results.json"
+"""Where in the folder of metrics they stand."""
 VERSION = "speech_detection 2"
 _PLACES = 6
 _MOST_LENGTHS, _MOST_RATIOS = 6, 12
@@ -155,15 +157,28 @@ def write_results(file: Path, results: Results) -> None:
     write_json(file, json.loads(json.dumps(asdict(results))))
 
 
-def parse_results(text: str, where: str) -> Results:
-    """What `write_results` wrote. Raises DataError, naming `where`, for what is something else."""
+def read_results(file: Path) -> Results:
+    """What `write_results` wrote. Raises DataError where it is missing, damaged, or of another task or version of Attune."""
     try:
-        content = json.loads(text)
-        if content.get("version") != VERSION:
-            raise DataError(f"{where} is of another task or version; run: dvc repro")
+        return parse_results(file.read_text(encoding="utf-8"), str(file))
+    except FileNotFoundError as error:
+        raise DataError(f"{file} does not exist; make it with: dvc repro") from error
+
+
+def parse_results(text: str, where: str) -> Results:
+    """The same from text, as `git show REV:FILE` gives it; `where` is named in errors."""
+    try:
+        content: Any = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where} is no evaluation's JSON ({error}); make it anew with: dvc repro --force evaluate") from error
+    found = content.get("version") if isinstance(content, dict) else None
+    if found != VERSION:
+        other = content.get("format") if found is None and isinstance(content, dict) else found
+        raise DataError(f"{where} is of {other!r}, and this task and version read {VERSION!r}; run: dvc repro")
+    try:
         return build(Results, content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{where} cannot be read ({error!r}); run: dvc repro") from error
+    except (TypeError, KeyError) as error:
+        raise DataError(f"{where} is not a whole evaluation ({error}); make it anew with: dvc repro --force evaluate") from error
 
 
 def _score(each: Beside, truth: Truth, confidence: float) -> Score:

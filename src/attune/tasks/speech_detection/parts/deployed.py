@@ -83,6 +83,7 @@ def write_settings(folder: Path, params: DetectionModelParams, calibration: Cali
 def _params(name: str, asked: DetectionModelParams, device: Device) -> ModelParams:
     return ModelParams(
         name=name,
+        folder=Path(name),
         revision=None,
         language=None,
         task="transcribe",

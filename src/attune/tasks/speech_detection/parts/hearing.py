@@ -9,16 +9,17 @@ from attune.params import ModelParams, Params
 from attune.recognizers.protocol import Transcript
 from attune.recognizers.transcription import SoundSource, TranscriptionReport, transcribe_corpus
 from attune.records import Alternative, Hypothesis, Utterance
-from attune.tasks.speech_detection.parts.labels import LABELS, SPEECH
+from attune.tasks.speech_detection.parts.labels import LABELS
 from attune.tasks.speech_detection.parts.opening import FAMILY, Setup, open_model, prompting_of, setup_of
 from attune.tasks.speech_detection.parts.scoring import label_of, log_probs, probabilities
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "speech detection 1"
+_METHOD = "speech detection 2"
 _WINDOWS_AT_ONCE = {"cpu": 8, "cuda": 16}
+_LEAST_S = 5.0
+"""A clip costs a batch at least as much as so many seconds of sound: its prompt is as long."""
 _DIGITS = 4
 """What else is in a batch moves the sixth; outputs must not differ after a kill."""
-_LEAST_DOUBT = 10**-_DIGITS
 
 
 class Detector:
@@ -28,7 +29,7 @@ class Detector:
 
     def __init__(self, checkpoint: Checkpoint, params: ModelParams, setup: Setup) -> None:
         self.name, self._model, self._prompting = checkpoint.name, checkpoint.model, prompting_of(checkpoint, params)
-        self.window_s: float | None = self._prompting.window_s
+        self.window_s: float | None = min(self._prompting.window_s, _LEAST_S)
         self.digest = digest_of(_METHOD, checkpoint.digest, params.detection.question, self._prompting.window_s, str(setup))
         self.batch_s = params.batch_s or _WINDOWS_AT_ONCE[setup.device] * self._prompting.window_s
 
@@ -55,9 +56,3 @@ def hear_labels(
     """What the model `name` calls each clip, in their order; what the cache holds is not heard again."""
     detector = open_detector(name, params.model)
     return transcribe_corpus(detector, utterances, sounds, cache, detector.batch_s, len(LABELS))
-
-
-def speech_probability(heard: Hypothesis) -> float:
-    """P(SPEECH) of a hypothesis that a detector made, on the side of 0.5 that its label says."""
-    speech = 1.0 - (heard.no_speech if heard.no_speech is not None else 1.0)
-    return speech if heard.text == SPEECH else min(speech, 0.5 - _LEAST_DOUBT)

@@ -1,16 +1,20 @@
 """The two labels: what a clip is called, in lists, in folders, and by the model."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from attune.errors import DataError
-from attune.records import Utterance
+from attune.records import Hypothesis, Utterance
 
 SPEECH, NONSPEECH = "SPEECH", "NONSPEECH"
 LABELS = (SPEECH, NONSPEECH)
 LABEL = "label"
 """The column of lists."""
 _NAMED = 8
+_LEAST_DOUBT = 1e-4
+_MOST_NATS = 700.0
+"""Its exponential is a number yet."""
 
 
 def labels_of(utterances: Sequence[Utterance]) -> list[str | None]:
@@ -46,6 +50,20 @@ def require_both(labels: Iterable[str], where: str) -> None:
             f"{where} has no {' and no '.join(missing)} clips (it has {there}); bring both classes, from several speakers and "
             "sources each, and name who or what is heard in a column `speaker`: attune data cross makes such clips"
         )
+
+
+def speech_probability(heard: Hypothesis) -> float:
+    """P(SPEECH) of what a detector heard, on the side of 0.5 that its label says.
+
+    It comes from the log-probabilities of both labels where these are known: of two clips of which the model is sure it tells the
+    surer one, where probabilities of four digits are 1 for both.
+    """
+    said = {each.text: each.score for each in heard.alternatives}
+    if said.keys() >= set(LABELS):
+        speech = 1.0 / (1.0 + math.exp(min(said[NONSPEECH] - said[SPEECH], _MOST_NATS)))
+    else:
+        speech = 1.0 - (heard.no_speech if heard.no_speech is not None else 1.0)
+    return max(speech, 0.5) if heard.text == SPEECH else min(speech, 0.5 - _LEAST_DOUBT)
 
 
 def is_speech(label: str) -> bool:

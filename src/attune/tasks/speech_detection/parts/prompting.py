@@ -1,7 +1,7 @@
 """What an audio language model is given: a prompt around the clip's frames, and a label to learn.
 
 Batches are padded on the left, so that the answer begins at the same place in each row. Features are those of the checkpoint's
-own extractor over its whole window, with one more row that says which frames are sound.
+own extractor, of the clip and a little of the silence behind it, which is alike from there on to the end of the window.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,10 @@ from attune.errors import ModelError
 from attune.tasks.speech_detection.parts.labels import LABELS
 
 IGNORED = -100
+BEHIND = 4
+"""Frames behind a clip's last one: two still hear its end, and the tower's convolutions look at one that does not."""
+_FEWEST_FRAMES = 8
+"""Of two tokens; transformers takes a single one for a prompt of the time before processors knew how many a clip has."""
 Features = NDArray[np.float32]
 Batch = dict[str, torch.Tensor]
 
@@ -43,11 +47,12 @@ class Prompting:
             raise ModelError(f"the tokenizer of this checkpoint does not tell {' from '.join(LABELS)}; take its own tokenizer")
 
     def features(self, samples: Samples) -> Features:
-        """Log-mel frames of the window, shape (mels + 1, frames); the last row is 1 where there is sound."""
+        """Log-mel frames of the clip, and BEHIND more of silence, shape (mels, frames + BEHIND)."""
         heard = samples[: round(self.window_s * SAMPLE_RATE_HZ)]
-        out = self._extractor(heard, sampling_rate=SAMPLE_RATE_HZ, padding="max_length", return_attention_mask=True)
-        mel, mask = np.asarray(out["input_features"][0]), np.asarray(out["attention_mask"][0])
-        return np.vstack([mel, mask[None, :]]).astype(np.float32)
+        frames = self._frames(heard.size)
+        length = min((frames + BEHIND) * self._extractor.hop_length, self._extractor.n_samples)
+        out = self._extractor(heard, sampling_rate=SAMPLE_RATE_HZ, padding="max_length", max_length=length)
+        return _filled(np.asarray(out["input_features"][0], dtype=np.float32), frames + BEHIND)
 
     def pieces(self, samples: Samples) -> list[Samples]:
         """The clip in windows; the last one ends where the clip does."""
@@ -57,24 +62,34 @@ class Prompting:
 
     def positions(self, duration_s: float) -> int:
         """How many tokens stand for a clip of this length."""
-        frames = min(duration_s, self.window_s) * SAMPLE_RATE_HZ / self._extractor.hop_length
-        return _tokens(max(int(frames), 2))
+        return _tokens(self._frames(round(min(duration_s, self.window_s) * SAMPLE_RATE_HZ)))
 
-    def batch(self, rows: Sequence[Features], labels: Sequence[Sequence[int]] | None = None) -> Batch:
-        """Prompts with the sounds of `rows`, padded on the left; with `labels`, these follow, to be learnt alone."""
-        prompts = [[*self._before, *[self._audio] * _tokens(int(row[-1].sum())), *self._after] for row in rows]
+    def batch(self, rows: Sequence[Features], labels: Sequence[Sequence[int]] | None = None, *, whole: bool = False) -> Batch:
+        """Prompts with the sounds of `rows`, padded on the left; with `labels`, these follow, to be learnt alone.
+
+        The frames go to the end of the longest row; with `labels`, or where it shall be `whole`, to that of the window: so
+        transformers wants them.
+        """
+        frames = [row.shape[1] - BEHIND for row in rows]
+        window = self._extractor.nb_max_frames
+        width = window if whole or labels is not None else min(max(frames) + BEHIND, window)
+        prompts = [[*self._before, *[self._audio] * _tokens(count), *self._after] for count in frames]
         answers = [list(label) for label in labels] if labels is not None else [[] for _ in rows]
         ids = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
         batch = {
             "input_ids": _left_padded(ids, self._pad),
             "attention_mask": _left_padded([[1] * len(row) for row in ids], 0),
-            "input_features": torch.from_numpy(np.stack([row[:-1] for row in rows])),
-            "feature_attention_mask": torch.from_numpy(np.stack([row[-1] for row in rows])).long(),
+            "input_features": torch.from_numpy(np.stack([_filled(row, width) for row in rows])),
+            "feature_attention_mask": (torch.arange(width) < torch.tensor(frames)[:, None]).long(),
         }
         if labels is not None:
             told = [[IGNORED] * len(prompt) + answer for prompt, answer in zip(prompts, answers, strict=True)]
             batch["labels"] = _left_padded(told, IGNORED)
         return batch
+
+    def _frames(self, samples: int) -> int:
+        """How many frames so many samples are; what is shorter than two tokens counts as that, with silence behind it."""
+        return max(-(-samples // int(self._extractor.hop_length)), _FEWEST_FRAMES)
 
     def label_ids(self, label: str) -> list[int]:
         """The tokens of one of LABELS, its end with them. Raises ValueError for another text."""
@@ -88,6 +103,12 @@ class Prompting:
 def _tokens(frames: int) -> int:
     """How many tokens the audio tower makes of so many frames (Qwen2AudioEncoder._get_feat_extract_output_lengths)."""
     return ((frames - 1) // 2 + 1 - 2) // 2 + 1
+
+
+def _filled(features: Features, width: int) -> Features:
+    """So many frames, the last one again and again where there are less: silence, at the floor that the loudest frame sets."""
+    missing = width - features.shape[1]
+    return np.pad(features, ((0, 0), (0, missing)), mode="edge") if missing > 0 else features[:, :width]
 
 
 def _left_padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:

@@ -1,21 +1,23 @@
 """Constrained decoding: how likely each label is, whole, as the answer to the prompt and the sound.
 
-Sound and prompt are read once; both labels go on from the states that this leaves (the KV cache), in one short step together. The
-output layer, which is large, is asked only where a label's token is due.
+One pass a batch: the labels stand behind the prompt as branches that see it and themselves, and not each other, so prompt and
+sound are read once for all of them. The output layer, which is large, is asked only where a label's token is due.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from attune.dataset import Samples
+from attune.tasks.speech_detection.parts.embedding import embedded
 from attune.tasks.speech_detection.parts.labels import NONSPEECH, SPEECH
 from attune.tasks.speech_detection.parts.prompting import Batch, Features, Prompting
 
 LogProbs = NDArray[np.float64]
+_PROMPT = -1
 
 
 def log_probs(model: Any, prompting: Prompting, clips: Sequence[Samples]) -> LogProbs:
@@ -37,39 +39,54 @@ def of_batch(model: Any, batch: Batch, labels: Sequence[Sequence[int]]) -> LogPr
     """Log-probabilities of each of `labels` after each row of a left-padded batch, shape (rows, labels)."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     batch = {name: tensor.to(base.device) for name, tensor in batch.items()}
-    places = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0)  # counted from the prompt, as those of the labels are
-    read = base.model(**batch, position_ids=places, use_cache=True)
-    first = _log_softmax(base, read.last_hidden_state[:, -1])
-    firsts = torch.stack([first[:, label[0]] for label in labels], dim=1)
-    rest = _rest(base, batch["attention_mask"], read.past_key_values, labels)
-    return np.asarray((firsts + rest).double().cpu().numpy())
+    prompts, read = embedded(base, batch), batch["attention_mask"].bool()
+    branches = _branches(labels, prompts.device)
+    behind = base.get_input_embeddings()(branches.given).to(prompts.dtype).expand(len(prompts), -1, -1)
+    said = base.model.language_model(
+        inputs_embeds=torch.cat([prompts, behind], dim=1),
+        attention_mask=_blinded(_sight(read, branches.label), prompts.dtype),
+        position_ids=torch.cat([(read.cumsum(1) - 1).clamp(min=0), read.sum(1, keepdim=True) + branches.depth], dim=1),
+        use_cache=False,
+    ).last_hidden_state[:, prompts.shape[1] - 1 :]
+    found = torch.log_softmax(base.lm_head(said).float(), dim=-1)
+    firsts = found[:, 0, [label[0] for label in labels]]
+    rest = found[:, 1:].gather(-1, branches.due.expand(len(found), -1)[..., None])[..., 0]
+    return np.asarray(firsts.index_add(1, branches.label, rest).double().cpu().numpy())
 
 
-def _rest(base: Any, mask: torch.Tensor, states: Any, labels: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Log-probabilities of what follows the first token of each label, shape (rows, labels)."""
-    rows, count = mask.shape[0], len(labels)
-    longest = max(len(label) for label in labels) - 1
-    if longest == 0:
-        return torch.zeros(rows, count, device=mask.device)
-    padded = torch.tensor([[*label, *[label[-1]] * (longest + 1 - len(label))] for label in labels], device=mask.device)
-    given, due = padded[:, :-1].repeat(rows, 1), padded[:, 1:].repeat(rows, 1)
-    counted = torch.tensor([[n < len(label) - 1 for n in range(longest)] for label in labels], device=mask.device).repeat(rows, 1)
-    states.batch_repeat_interleave(count)
-    before = mask.repeat_interleave(count, dim=0)
-    places = before.sum(1, keepdim=True) + torch.arange(longest, device=mask.device)
-    said = base.model(
-        input_ids=given,
-        attention_mask=torch.cat([before, counted.to(before.dtype)], dim=1),
-        position_ids=places,
-        past_key_values=states,
-        use_cache=True,
-    )
-    found = _log_softmax(base, said.last_hidden_state).gather(-1, due[..., None])[..., 0]
-    return (found * counted).sum(1).reshape(rows, count)
+class _Branches(NamedTuple):
+    """The labels behind a prompt, one after the other, each without its last token; all of shape (tokens,)."""
+
+    given: torch.Tensor
+    due: torch.Tensor
+    """The token that each of them is followed by."""
+    label: torch.Tensor
+    depth: torch.Tensor
+    """How many tokens of its label come before."""
 
 
-def _log_softmax(base: Any, hidden: torch.Tensor) -> torch.Tensor:
-    return torch.log_softmax(base.lm_head(hidden).float(), dim=-1)
+def _branches(labels: Sequence[Sequence[int]], device: torch.device) -> _Branches:
+    steps = [(label[n], label[n + 1], number, n) for number, label in enumerate(labels) for n in range(len(label) - 1)]
+    columns = torch.tensor(steps, dtype=torch.long, device=device).reshape(-1, 4).T
+    return _Branches(*columns)
+
+
+def _sight(read: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Which token sees which, shape (rows, tokens, tokens): the prompt what is before, a label that and what is before in itself.
+
+    Padding sees itself alone, as nothing may be blind to all.
+    """
+    count = read.shape[1] + len(label)
+    branch = torch.cat([label.new_full((read.shape[1],), _PROMPT), label])
+    before = torch.ones(count, count, dtype=torch.bool, device=read.device).tril()
+    own = (branch[:, None] == branch) | (branch == _PROMPT)
+    there = torch.cat([read, read.new_ones(len(read), len(label))], dim=1)
+    return (before & own & there[:, None]) | torch.eye(count, dtype=torch.bool, device=read.device)
+
+
+def _blinded(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """As what attention adds, shape (rows, 1, tokens, tokens)."""
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
 
 
 def probabilities(found: LogProbs) -> NDArray[np.float64]:

@@ -38,7 +38,7 @@ def require_right_results(model: Any, prompting: Prompting) -> None:
     if not _near(together, alone, close):
         _refuse("a clip is scored otherwise in a batch than alone")
     if not _near(alone[:1], _plainly(model, prompting, rows[0]), close):
-        _refuse("what follows kept states is scored otherwise than the whole")
+        _refuse("a label beside another is scored otherwise than alone behind prompt and sound")
     if np.array_equal(alone[0], alone[1]):
         _refuse("it answers two sounds alike to the last digit, so it does not hear them")
 
@@ -70,7 +70,7 @@ def _scores(model: Any, prompting: Prompting, rows: Sequence[Features]) -> NDArr
 
 @torch.no_grad()
 def _plainly(model: Any, prompting: Prompting, row: Features) -> NDArray[np.float64]:
-    """The same without states that are kept: prompt and label read as one."""
+    """The same in transformers' own way: its window whole, and each label read as one with the prompt."""
     found = []
     for label in prompting.labels:
         batch = {name: tensor.to(model.device) for name, tensor in prompting.batch([row], [label]).items()}

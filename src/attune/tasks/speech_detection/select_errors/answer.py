@@ -12,7 +12,7 @@ from attune.params import Params, SelectionParams
 from attune.records import Gold, Hypothesis, Selection, SelectionRole, Utterance
 from attune.scoring import confusions, score
 from attune.selection import Dropped, SelectionReport, refuse_leakage
-from attune.tasks.speech_detection.parts.labels import LABELS, SPEECH
+from attune.tasks.speech_detection.parts.labels import LABELS, SPEECH, speech_probability
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,5 @@ def _is_hard(clip: _Clip, params: SelectionParams) -> bool:
 
 def _clip(utterance: Utterance, gold: Gold, heard: Hypothesis) -> _Clip:
     label = str(gold.text)
-    speech = 1.0 - (0.5 if heard.no_speech is None else heard.no_speech)
-    margin = 2 * speech - 1
+    margin = 2 * speech_probability(heard) - 1
     return _Clip(utterance, gold, label, heard.text, margin if label == SPEECH else -margin)

@@ -13,7 +13,8 @@ from attune.params import Params
 from attune.records import Hypothesis, Utterance
 from attune.tasks.protocol import Heard
 from attune.tasks.speech_detection.parts.beside import Beside, beside, speaks
-from attune.tasks.speech_detection.parts.hearing import hear_labels, speech_probability
+from attune.tasks.speech_detection.parts.hearing import hear_labels
+from attune.tasks.speech_detection.parts.labels import speech_probability
 from attune.tasks.speech_detection.parts.measures import Truth, equal_error_rate, table
 from attune.tasks.speech_detection.parts.slices import COLUMNS, rows, slices
 from attune.workcache import WorkCache

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attune.dataset import Sounds, read_utterances
-from attune.files import read_jsonl
+from attune.files import read_jsonl, write_csv
 from attune.operations.evaluating import Listening, assess, costs, require_suites
 from attune.operations.showing import read_training, write_plots, write_reports
 from attune.params import Params
@@ -15,7 +15,7 @@ from attune.report.evaluation import Evaluation
 from attune.report.pictures import Training
 from attune.report.results import write_results
 from attune.report.tables import headline, write_folder
-from attune.tasks.protocol import Places
+from attune.tasks.protocol import CURVES, Places
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Judgement:
 
     def write_plots(self, folder: Path) -> None:
         write_plots(folder, self.found.results, self.found.utterances)
+        for name, columns in CURVES.items():
+            write_csv(folder / name, columns, [])
 
     def write_reports(self, folder: Path) -> None:
         results, rows = self.found.results, self.found.utterances

@@ -1,0 +1,1 @@
+"""What speech detection answers where `attune report` asks."""

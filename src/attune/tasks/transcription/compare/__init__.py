@@ -1,0 +1,1 @@
+"""What transcription answers where `attune compare` asks."""
