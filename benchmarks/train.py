@@ -299,7 +299,8 @@ def _stages(project: Path, changed: dict[str, Any], *, evaluate: bool = True) ->
         read = {"train": "train.json", "timing": "timing.json"}
         if evaluate:
             _stage(project, f"evaluate --gold data/gold --suites {params['evaluate']['suites']['folder']} "
-                   f"--glossary {params['llm_gold']['glossary']} --evaluated {folder}/evaluated --results {folder}/results.json "
+                   f"--glossary {params['llm_gold']['glossary']} --out-of-domain {params['train']['forgetting']['set']} "
+                   f"--evaluated {folder}/evaluated --results {folder}/results.json "
                    f"--reports {folder} --plots {folder}/plots --metrics {folder}/evaluate.json --timing {folder}/t.json "
                    f"{given}")  # fmt: skip
             read["evaluate"] = "evaluate.json"
