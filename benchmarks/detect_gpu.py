@@ -129,7 +129,15 @@ def _learn(params: Any, model: Any, clips: dict[str, Any], device: str, folder: 
         torch.cuda.reset_peak_memory_stats()
     lora = params.train.lora.model_copy(update={"rank": 16, "alpha": 32, "targets": LANGUAGE_MODEL})
     quiet = params.train.augmentation.model_copy(update={"speed": 0.0})
-    wanted = {"method": "qlora", "lora": lora, "epochs": 1, "batch_size": 4, "accumulation": 4, "augmentation": quiet}
+    wanted = {
+        "method": "qlora",
+        "part": "both",
+        "lora": lora,
+        "epochs": 1,
+        "batch_size": 4,
+        "accumulation": 4,
+        "augmentation": quiet,
+    }
     train = params.train.model_copy(update=wanted)
     names = list(clips)[: 16 * _STEPS]
     examples = [Example(name, "SPEECH" if n % 2 else "NONSPEECH", _CLIP_S) for n, name in enumerate(names)]
