@@ -77,7 +77,7 @@ def finetune(
     train, outside = fitted(train, family, checkpoint, params.vocabulary)
     learnable, dropped = _learnable(train, family)
     if not learnable:
-        why = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in dropped.items())
+        why = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
         raise TrainingError(f"none of the {len(train)} selected utterances can be trained on: {why}")
     validation = sorted(validation, key=lambda example: example.id)[: params.validation_utterances]  # ids are hashes
     _choose_attention(checkpoint.model, params, device, max(family.positions(e.duration_s) for e in learnable))
