@@ -1,13 +1,14 @@
 # make run: sets up on first use, fills data/raw with the demo if it is empty, puts it under DVC (experiments that run in
 #           a copy of the project fetch it from there), runs the graph, says what came out.
 # make test: the same set-up, then lint, types and tests (the end-to-end ones first: they take longest).
+# make test-long: a sweep of ranks and models for real, which takes minutes.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run test setup lint clean-venv
+.PHONY: run test test-long setup lint clean-venv
 
 run: $(READY)
 	attune demo corpus --if-empty
@@ -16,7 +17,10 @@ run: $(READY)
 	attune summary
 
 test: $(READY) lint
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 40
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 40 -m "not long"
+
+test-long: $(READY)
+	pytest -m long
 
 lint: $(READY)
 	ruff check .

@@ -178,6 +178,7 @@ def test_the_graph_makes_gold_and_selects_with_every_corrector(project: Project,
     assert (calls["calls"] > 0) == (corrector != "references")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 def test_ranks_and_both_tiny_models_are_swept_and_compared(project: Project, tmp_path: Path) -> None:
     """The command of docs/experiments.md, in a copy, as it puts the recordings under DVC."""
