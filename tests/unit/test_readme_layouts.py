@@ -16,6 +16,7 @@ from attune.dataset import read_rejected, read_utterances
 from attune.demo.grammar import sentences
 from attune.demo.voices import Synthesizer, Voice
 from attune.intake import prepare_corpus
+from attune.operations.bundling import pack
 from attune.records import Utterance
 from attune.soundcache import SoundCache
 from attune.workcache import WorkCache
@@ -178,6 +179,16 @@ def _(raw: Folder, prepare: Prepare) -> None:
     found = prepare()
     assert sorted(told(found).values()) == [("anna", TEXT), ("anna", "hello"), ("ben", TEXT), ("ben", "hello")]
     assert {u.split for u in found.values() if u.speaker == "ben"} == {"test"}
+
+
+@layout("packs")
+def _(raw: Folder, prepare: Prepare) -> None:
+    raw.record("clean/anna/1.wav", "ben/2.wav")
+    raw.write("clean/anna/1.txt", TEXT)
+    pack(raw.path, 1.0)
+    raw.record("ben/3.wav")
+    assert sorted(path.name for path in raw.path.rglob("*") if path.is_file()) == ["3.wav", "pack-0001.tar"]
+    assert told(prepare()) == {"clean/anna/1.wav": ("anna", TEXT), "ben/2.wav": ("ben", None), "ben/3.wav": ("ben", None)}
 
 
 @layout("padded clips")

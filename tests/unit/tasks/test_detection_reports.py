@@ -22,7 +22,7 @@ from attune.tasks.protocol import CURVES
 from attune.tasks.speech_detection.evaluate.answer import Judgement
 from attune.tasks.speech_detection.evaluate.clips import Called
 from attune.tasks.speech_detection.evaluate.pictures import drawings
-from attune.tasks.speech_detection.evaluate.results import Look, found
+from attune.tasks.speech_detection.evaluate.results import VERSION, Look, found
 from attune.tasks.speech_detection.parts.beside import Beside
 
 ROOT = Path(__file__).parents[3]
@@ -122,14 +122,12 @@ def test_the_trend_goes_over_commits_and_says_which_were_of_another_task(project
     results.write_text(ours)
     commit(project, "none wrong")
     said = _said(project, "compare", "--trend")
-    assert "is of 'attune-evaluation-3', and this task and version read 'speech_detection 1'" in said
+    assert f"is of 'attune-evaluation-3', and this task and version read '{VERSION}'" in said
     assert "37.50%" in said
     assert "0.00%" in said
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", '{"version": "speech_detection 1"}', '{"version": "speech_detection 1", "scores": 3}']
-)
+@pytest.mark.parametrize("content", ["", "[]", f'{{"version": "{VERSION}"}}', f'{{"version": "{VERSION}", "scores": 3}}'])
 def test_a_damaged_evaluation_is_one_line(project: Path, content: str) -> None:
     (project / "metrics/evaluation_results.json").write_text(content)
     for command in ("report", "summary", "compare"):

@@ -70,7 +70,7 @@ def test_a_detector_that_did_not_pass_is_refused(detecting: Place) -> None:
 
 
 def test_results_of_the_other_task_are_told(detecting: Place) -> None:
-    assert "is of another task or version" in detecting.refused("model", "register")
+    assert "and this task and version read" in detecting.refused("model", "register")
     with pytest.raises(DataError, match=r"results\.json"):
         answering("transcription", "registration").read('{"version": "speech_detection 2"}', "results.json")
 
