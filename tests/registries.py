@@ -95,3 +95,14 @@ def make_place(folder: Path) -> Place:
     place.train("first", errors=2)
     git(folder, "push", "--quiet", "origin", "main")
     return place
+
+
+def own_place(made: Path, folder: Path) -> Place:
+    """A copy in `folder` of the project `anna` in `made`, with a git remote and a storage of its own beside it, to change."""
+    shutil.copytree(made, folder)
+    place = Place(folder / "anna")
+    git(place.folder, "remote", "set-url", "origin", str(folder / "shared.git"))
+    place.dvc("remote", "modify", "--quiet", "storage", "url", str(folder / "storage"))
+    commit(place.folder, "storage of its own")
+    git(place.folder, "push", "--quiet", "origin", "main")
+    return place

@@ -12,7 +12,7 @@ import pytest
 import tomlkit
 import yaml
 from projects import commit, git
-from registries import Place, make_place
+from registries import Place, make_place, own_place
 
 from attune.checksums import CHECKSUMS, verify_checksums, write_checksums
 from attune.errors import AttuneError, RegistryError, StorageError
@@ -62,13 +62,7 @@ def deployed(made: Place, tmp_path: Path) -> Deployment:
 @pytest.fixture
 def own(made: Place, tmp_path: Path) -> Place:
     """The project again, with what it shares, to change."""
-    shutil.copytree(made.folder.parent, tmp_path / "w")
-    place = Place(tmp_path / "w" / "anna")
-    git(place.folder, "remote", "set-url", "origin", str(tmp_path / "w" / "shared.git"))
-    place.dvc("remote", "modify", "--quiet", "storage", "url", str(tmp_path / "w" / "storage"))
-    commit(place.folder, "storage of its own")
-    git(place.folder, "push", "--quiet", "origin", "main")
-    return place
+    return own_place(made.folder.parent, tmp_path / "w")
 
 
 def test_what_is_in_the_stage_comes_whole_and_a_second_time_nothing_is_asked_but_the_tags(deployed: Deployment) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from projects import commit, evaluate_into, git
-from registries import Place, make_place
+from registries import Place, make_place, own_place
 
 from attune.registry.sharing import share
 from attune.shell import Shell
@@ -22,13 +22,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def anna(made: Path, tmp_path: Path) -> Place:
     """A project that nothing was registered in yet; of its own, as is what it shares."""
-    shutil.copytree(made, tmp_path / "w")
-    place = Place(tmp_path / "w" / "anna")
-    git(place.folder, "remote", "set-url", "origin", str(tmp_path / "w" / "shared.git"))
-    place.dvc("remote", "modify", "--quiet", "storage", "url", str(tmp_path / "w" / "storage"))
-    commit(place.folder, "storage of its own")
-    git(place.folder, "push", "--quiet", "origin", "main")
-    return place
+    return own_place(made, tmp_path / "w")
 
 
 def test_versions_go_to_stages_and_the_commands_are_told(anna: Place) -> None:
