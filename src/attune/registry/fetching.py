@@ -119,11 +119,11 @@ def _storage(kept: Kept) -> _Place:
     from dvc.exceptions import DvcException
     from dvc.fs import get_cloud_fs
 
-    with tempfile.TemporaryDirectory(prefix="attune-settings-") as scratch:
-        file = Path(scratch) / "config"
-        file.write_text(kept.settings, encoding="utf-8")
+    with tempfile.NamedTemporaryFile("w", prefix="attune-settings-", encoding="utf-8") as file:
+        file.write(kept.settings)
+        file.flush()
         try:
-            config = Config(config=Config.load_file(str(file)))  # beneath them those of the machine and of the person
+            config = Config(config=Config.load_file(file.name))  # beneath them those of the machine and of the person
             name = kept.remote or config["core"].get("remote")
             if name is None:
                 raise StorageError(
