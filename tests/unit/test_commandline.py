@@ -1,6 +1,7 @@
 """Commands end with one line that a person understands, and the exit code that fits."""
 
 import errno
+import gc
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from attune.commandline import AttuneCommand, AttuneGroup, one_line
+from attune.commandline import AttuneCommand, AttuneGroup, one_line, uncollected
 from attune.errors import DataError
 
 
@@ -89,3 +90,14 @@ def test_commands_of_a_group_end_alike() -> None:
 
 def test_names_are_escaped_but_readable() -> None:
     assert one_line("李 'x'\t\n\x1b[31m\udcff") == "李 'x'\\t\\n\\x1b[31m\\udcff"
+
+
+def test_garbage_is_looked_for_again_after_a_command_that_did_without_however_it_ends() -> None:
+    @uncollected()
+    def work() -> None:
+        assert not gc.isenabled()
+        raise DataError("no luck")
+
+    with pytest.raises(DataError):
+        work()
+    assert gc.isenabled()
