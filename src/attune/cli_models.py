@@ -188,10 +188,11 @@ def verify(folder: Path) -> None:
 
 def _journal(params_file: Path, name: str) -> "Journal":
     from attune.registry.journal import read_journal
-    from attune.registry.sharing import require_repository
+    from attune.registry.sharing import catch_up, require_repository
 
     shell = _shell(params_file)
     require_repository(shell)
+    catch_up(shell, name)
     return read_journal(shell, name)
 
 

@@ -152,7 +152,7 @@ def test_of_two_who_promote_at_once_one_wins_and_the_other_is_told(anna: Place, 
     assert "somebody else was quicker" in said
     assert "stt#prod#1" not in ben.tags()
     hook.unlink()
-    assert "v1.0.0" in ben.said("model", "list")
+    assert "v1.0.0 to prod" in ben.said("model", "history")  # as the refusal advises
     ben.said("model", "promote", "v1.1.0", "--yes")
     assert git(anna.folder, "ls-remote", "--tags", "origin", "stt#prod#2")
 
@@ -179,6 +179,15 @@ def test_everything_works_without_anybody_to_share_with(anna: Place) -> None:
     assert "nobody else sees this" in anna.attune("model", "register").stderr
     anna.said("model", "promote", "--yes")
     assert "prod" in anna.said("model", "list")
+
+
+def test_what_is_known_here_is_shown_where_others_cannot_be_asked(anna: Place) -> None:
+    anna.said("model", "register")
+    git(anna.folder, "remote", "set-url", "origin", str(anna.folder.parent / "gone.git"))
+    for command in ("list", "history"):
+        shown = anna.attune("model", command)
+        assert "v1.0.0" in shown.stdout
+        assert "# shown is what this copy knows, as git remote origin cannot be reached" in shown.stderr
 
 
 def test_without_git_there_are_no_versions(tmp_path: Path, anna: Place) -> None:
