@@ -70,7 +70,7 @@ def promote(version: str | None, yes: bool, stage: str, name: str, params_file: 
 
 
 @model.command()
-@click.option("--to", "version", metavar="VERSION", help="Another one than was there before.")
+@click.option("--to", "version", metavar="VERSION", help="Another one that was in the stage once.")
 @click.option("--reason", help="What the tag tells of it.")
 @_STAGE
 @_NAME

@@ -112,7 +112,19 @@ def test_names_that_are_unknown_are_told_with_those_that_are_there(anna: Place) 
     assert "no version v9.9.9; there are: v1.0.0" in anna.refused("model", "promote", "v9.9.9", "--yes")
     assert "no version of stt is in stage prod" in anna.refused("model", "rollback")
     anna.said("model", "promote", "--yes")
-    assert "prod has only ever had v1.0.0" in anna.refused("model", "rollback")
+    assert "prod had nothing before v1.0.0" in anna.refused("model", "rollback")
+
+
+def test_what_was_never_in_a_stage_is_not_rolled_back_to_as_nobody_approved_it(anna: Place) -> None:
+    anna.said("model", "register")
+    anna.said("model", "promote", "--yes")
+    anna.train("second")
+    anna.said("model", "register")
+    said = anna.refused("model", "rollback", "--to", "v1.1.0")
+    assert "v1.1.0 was never in prod, so nobody approved it for that: attune model promote v1.1.0 --stage prod" in said
+    anna.said("model", "promote", "--yes")
+    anna.said("model", "rollback")
+    assert "v1.1.0 is in prod again" in anna.said("model", "rollback", "--to", "v1.1.0")
 
 
 def test_a_promotion_wants_a_persons_yes_unless_params_say_otherwise(anna: Place) -> None:
