@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attune.commandline import PARAMS, load_params, one_line, uncollected
+from attune.commandline import PARAMS, AttuneGroup, load_params, one_line, uncollected
 from attune.errors import DataError, RegistryError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _NAME = click.option("--name", default="stt", show_default=True, help="Which of 
 _STAGE = click.option("--stage", default="prod", show_default=True, help="Of those that registry.stages in params.yaml has.")
 
 
-@click.group()
+@click.group(cls=AttuneGroup)
 def model() -> None:
     """Versions of the model: registered, put in stages, taken back, fetched. They are git tags, and no file of Attune's."""
 

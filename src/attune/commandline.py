@@ -73,7 +73,7 @@ class _PlainFaults(click.Command):
             if os.strerror(errno.ENOSPC) not in str(error):  # safetensors says it without being an OSError
                 raise
             message, code = describe_os_error(OSError(errno.ENOSPC, ""), [*_paths(ctx), Path(tempfile.gettempdir())]), 2
-        click.echo(one_line(f"{ctx.command.name}: {message}"), err=True)
+        click.echo(one_line(f"{ctx.find_root().command.name}: {message}"), err=True)
         raise click.exceptions.Exit(code)
 
 
@@ -82,7 +82,10 @@ class AttuneCommand(_PlainFaults):
 
 
 class AttuneGroup(_PlainFaults, click.Group):
-    """A click group whose commands end as described above."""
+    """A click group whose commands end as described above, each with its own paths at hand."""
+
+    command_class = AttuneCommand
+    group_class = type
 
 
 def one_line(text: str) -> str:

@@ -140,10 +140,7 @@ def _storage(kept: Kept) -> _Place:
 
 def _listed(kept: Kept) -> dict[str, str]:
     """MD5s of a folder's files by path."""
-    try:
-        content = _object(kept, kept.digest)
-    except StorageError as error:
-        raise StorageError(f"the list of its files ({kept.digest}) is {error}") from error
+    content = _object(kept, kept.digest, "the list of its files")
     return {str(row["relpath"]): str(row["md5"]) for row in json.loads(content)}
 
 
@@ -151,12 +148,12 @@ def _own(kept: Kept, listed: Mapping[str, str]) -> dict[str, str]:
     """SHA-256 digests by path, as the folder's own list has them; empty where there is none, or what is wrong with it is told
     once it is copied."""
     try:
-        return parse_checksums(_object(kept, listed[CHECKSUMS]).decode(), CHECKSUMS) if CHECKSUMS in listed else {}
+        return parse_checksums(_object(kept, listed[CHECKSUMS], CHECKSUMS).decode(), CHECKSUMS) if CHECKSUMS in listed else {}
     except (StorageError, DataError, UnicodeDecodeError):
         return {}
 
 
-def _object(kept: Kept, digest: str) -> bytes:
+def _object(kept: Kept, digest: str, called: str) -> bytes:
     """Its content, right. Raises StorageError that says where it is missing or damaged."""
     said = list[str]()
     for place in _places(kept):
@@ -169,7 +166,7 @@ def _object(kept: Kept, digest: str) -> bytes:
         if hashlib.md5(content, usedforsecurity=False).hexdigest() == digest.removesuffix(".dir"):
             return content
         said.append(f"damaged in {place.url}")
-    raise StorageError(", ".join(said))
+    raise StorageError(f"{called} ({digest}) is {', '.join(said)}")
 
 
 def _copy(place: _Place, wanted: Mapping[str, str], draft: Path, read: _Reading) -> list[FileState]:

@@ -249,7 +249,7 @@ def test_settings_of_the_person_are_those_that_dvc_has(own: Place, tmp_path: Pat
     own.dvc("remote", "default", "--unset")
     commit(own.folder, "everybody says where storage is")
     git(own.folder, "push", "--quiet", "origin", "main")
-    with pytest.raises(StorageError, match="DVC has no remote there"):
+    with pytest.raises(StorageError, match=r"could not be fetched: DVC has no remote there"):
         deployed.pull()
     monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "settings"))
     assert deployed.pull().how == "fetched"
