@@ -8,7 +8,9 @@ import pytest
 import tiny_models
 import torch
 from detection_parts import detection_params, sound
+from peft import LoraConfig, get_peft_model
 
+from attune.checkpoints import quietly
 from attune.errors import ModelError
 from attune.finetuning.augmentation import masked
 from attune.tasks.speech_detection.parts import self_test
@@ -17,6 +19,7 @@ from attune.tasks.speech_detection.parts.labels import LABELS
 from attune.tasks.speech_detection.parts.opening import Setup, open_model, prompting_of
 from attune.tasks.speech_detection.parts.prompting import BEHIND, Prompting
 from attune.tasks.speech_detection.parts.scoring import log_probs, of_batch
+from attune.tasks.speech_detection.train.family import LANGUAGE_MODEL
 
 _CPU = Setup("cpu", torch.float32, False)
 
@@ -99,6 +102,32 @@ def test_the_audio_tower_reads_no_further_than_the_longest_clip(opened: tuple[An
     expected = [[_read_as_one(model, prompting, clip, label) for label in prompting.labels] for clip in clips]
     np.testing.assert_allclose(found, expected, atol=1e-3)
     assert model.model.audio_tower.config.max_source_positions == 100
+
+
+def test_the_last_layer_is_asked_where_a_labels_token_is_due_alone(opened: tuple[Any, Prompting]) -> None:
+    model, prompting = opened
+    asked: list[int] = []
+    layers = model.model.language_model.layers
+    hooks = [each.mlp.register_forward_hook(lambda module, given, made: asked.append(made.shape[1])) for each in layers]
+    batch = prompting.batch([prompting.features(sound(1.0, 1))])
+    of_batch(model, batch, prompting.labels)
+    for hook in hooks:
+        hook.remove()
+    branches = sum(len(label) - 1 for label in prompting.labels)
+    assert asked == [batch["input_ids"].shape[1] + branches, 1 + branches]
+
+
+def test_adapters_that_are_not_merged_are_read_in_every_layer(folder: Path) -> None:
+    checkpoint = open_model(str(folder), detection_params(folder).model, _CPU)
+    prompting = prompting_of(checkpoint, detection_params(folder).model)
+    clips = [sound(1.0, 1), sound(0.4, 2, 300.0)]
+    before = log_probs(checkpoint.model, prompting, clips)
+    with quietly():
+        adapted = get_peft_model(checkpoint.model, LoraConfig(target_modules=LANGUAGE_MODEL, init_lora_weights=False)).eval()
+    found = log_probs(adapted, prompting, clips)
+    expected = [[_read_as_one(adapted, prompting, clip, label) for label in prompting.labels] for clip in clips]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert np.abs(found - before).max() > 0.1
 
 
 @pytest.mark.parametrize("samples", [1, 160, 960])

@@ -1,7 +1,8 @@
 """Constrained decoding: how likely each label is, whole, as the answer to the prompt and the sound.
 
 One pass a batch: the labels stand behind the prompt as branches that see it and themselves, and not each other, so prompt and
-sound are read once for all of them. The output layer, which is large, is asked only where a label's token is due.
+sound are read once for all of them. The last layer and the output layer, which is large, are asked only where a label's token is
+due.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from attune.dataset import Samples
 from attune.tasks.speech_detection.parts.embedding import embedded
 from attune.tasks.speech_detection.parts.labels import NONSPEECH, SPEECH
 from attune.tasks.speech_detection.parts.prompting import Batch, Features, Prompting
+from attune.tasks.speech_detection.parts.reading import said_at_end
 
 LogProbs = NDArray[np.float64]
 _PROMPT = -1
@@ -42,12 +44,13 @@ def of_batch(model: Any, batch: Batch, labels: Sequence[Sequence[int]]) -> LogPr
     prompts, read = embedded(base, batch), batch["attention_mask"].bool()
     branches = _branches(labels, prompts.device)
     behind = base.get_input_embeddings()(branches.given).to(prompts.dtype).expand(len(prompts), -1, -1)
-    said = base.model.language_model(
-        inputs_embeds=torch.cat([prompts, behind], dim=1),
-        attention_mask=_blinded(_sight(read, branches.label), prompts.dtype),
-        position_ids=torch.cat([(read.cumsum(1) - 1).clamp(min=0), read.sum(1, keepdim=True) + branches.depth], dim=1),
-        use_cache=False,
-    ).last_hidden_state[:, prompts.shape[1] - 1 :]
+    said = said_at_end(
+        base.model.language_model,
+        torch.cat([prompts, behind], dim=1),
+        _blinded(_sight(read, branches.label), prompts.dtype),
+        torch.cat([(read.cumsum(1) - 1).clamp(min=0), read.sum(1, keepdim=True) + branches.depth], dim=1),
+        1 + len(branches.due),
+    )
     found = torch.log_softmax(base.lm_head(said).float(), dim=-1)
     firsts = found[:, 0, [label[0] for label in labels]]
     rest = found[:, 1:].gather(-1, branches.due.expand(len(found), -1)[..., None])[..., 0]
@@ -86,7 +89,7 @@ def _sight(read: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
 
 def _blinded(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """As what attention adds, shape (rows, 1, tokens, tokens)."""
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
 
 
 def probabilities(found: LogProbs) -> NDArray[np.float64]:
