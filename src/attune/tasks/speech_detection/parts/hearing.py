@@ -5,6 +5,7 @@ from pathlib import Path
 
 from attune.checkpoints import Checkpoint
 from attune.dataset import Samples
+from attune.devices import reuse_freed_memory
 from attune.params import ModelParams, Params
 from attune.recognizers.protocol import Transcript
 from attune.recognizers.transcription import SoundSource, TranscriptionReport, transcribe_corpus
@@ -48,6 +49,8 @@ class Detector:
 def open_detector(name: str | Path, params: ModelParams) -> Detector:
     """The model called `name`, on the device of `params`. Raises ModelError or EnvironmentFault."""
     setup = setup_of(params)
+    if setup.device == "cpu":
+        reuse_freed_memory()
     return Detector(open_model(str(name), params, setup), params, setup)
 
 

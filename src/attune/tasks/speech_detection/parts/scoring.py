@@ -22,6 +22,7 @@ LogProbs = NDArray[np.float64]
 _PROMPT = -1
 
 
+@torch.inference_mode()
 def log_probs(model: Any, prompting: Prompting, clips: Sequence[Samples], start: Start = ()) -> LogProbs:
     """Natural log-probabilities of LABELS, shape (clips, 2); of a clip longer than the window, those of its most spoken piece.
 
