@@ -3,8 +3,8 @@
     python benchmarks/detect.py
 
 Makes the tiny model and the clips in a clone of the committed project, runs `dvc repro` there, and prints minutes, balanced
-accuracy at SNR of 10 dB and more and at 0 to 10 dB (base, tuned, Silero, energy), and clips a second by scoring both labels and
-by generating the answer token by token, in batches and one by one, with the same model in the same process. Nothing is asserted.
+accuracy at SNR of 10 dB and more and at 0 to 10 dB (base, tuned, Silero, energy), and what `detect_scoring.py` does of the model
+and the clips. Nothing is asserted.
 """
 
 import json
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from attune.tasks.speech_detection.parts.measures import table
-
-_BATCH, _CLIPS, _ROUNDS = 16, 96, 3
 
 
 def main() -> None:
@@ -44,7 +42,8 @@ def main() -> None:
         for name in ("stt_baseline", "train", "evaluate", "convert_ct2"):
             print(f"  {name}: {json.dumps(json.loads((clone / 'metrics' / f'{name}.json').read_text()))[:700]}")
         _tell_accuracy(clone)
-        _tell_speed(clone)
+        speed = Path(__file__).with_name("detect_scoring.py")
+        subprocess.run([sys.executable, str(speed), str(clone / "models" / "ct2"), str(clone / "data" / "raw")], check=True)
 
 
 def _tell_accuracy(clone: Path) -> None:
@@ -64,49 +63,6 @@ def _tell_accuracy(clone: Path) -> None:
             for name, calls in detectors.items()
         ]
         print(f"SNR {low:g} dB to below {high:g} dB, {len(some)} clips, balanced accuracy: {', '.join(told)}")
-
-
-def _tell_speed(clone: Path) -> None:
-    import torch
-
-    from attune.audio import read_audio
-    from attune.params import load_params
-    from attune.tasks.speech_detection.parts.opening import open_model, prompting_of, setup_of
-    from attune.tasks.speech_detection.parts.scoring import of_features
-
-    params = load_params(clone / "params.yaml").model
-    checkpoint = open_model(str(clone / "models" / "ct2"), params, setup_of(params))
-    model, prompting = checkpoint.model, prompting_of(checkpoint, params)
-    files = sorted((clone / "data" / "raw").rglob("*.wav"))[
-        :: max(1, len(list((clone / "data" / "raw").rglob("*.wav"))) // _CLIPS)
-    ]
-    rows = [prompting.features(read_audio(file)) for file in files[:_CLIPS]]
-    longest = max(map(len, prompting.labels))
-
-    def score(size: int) -> None:
-        for start in range(0, len(rows), size):
-            of_features(model, prompting, rows[start : start + size])
-
-    def generate(size: int) -> None:
-        with torch.no_grad():
-            for start in range(0, len(rows), size):
-                batch = prompting.batch(rows[start : start + size], whole=True)
-                model.generate(**batch, max_new_tokens=longest, do_sample=False)  # each answer to its end
-
-    ways: Sequence[tuple[str, Callable[[], None]]] = (
-        (f"scoring, batches of {_BATCH}", lambda: score(_BATCH)),
-        (f"generating, batches of {_BATCH}", lambda: generate(_BATCH)),
-        ("scoring one by one", lambda: score(1)),
-        ("generating one by one", lambda: generate(1)),
-    )
-    for _, way in ways:
-        way()  # warm
-    best = {name: min(_timed(way) for _ in range(_ROUNDS)) for name, way in ways}
-    print(
-        f"labels of {' and '.join(str(len(label)) for label in prompting.labels)} tokens, end of turn included; {len(rows)} clips"
-    )
-    for name, seconds in best.items():
-        print(f"  {name:28} {len(rows) / seconds:8.1f} clips/s")
 
 
 def _timed(work: Callable[[], None]) -> float:

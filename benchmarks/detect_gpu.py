@@ -3,8 +3,8 @@
     python benchmarks/detect_gpu.py                    needs about 20 GB of disk and of GPU memory
     python benchmarks/detect_gpu.py --device cpu --small   the same with a few weights, to see that it runs
 
-Prints seconds to load, clips a second by scoring in batches, seconds a step, and the GPU's peak memory after each. Nothing is
-asserted, and nothing is learnt of random weights.
+Prints seconds to load, clips a second by scoring in batches, how long generating takes beside it, seconds a step, and the GPU's
+peak memory after each. Nothing is asserted, and nothing is learnt of random weights.
 """
 
 import argparse
@@ -19,45 +19,20 @@ import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(Path(__file__).parent)]
 
-from transformers import (
-    Qwen2AudioConfig,
-    Qwen2AudioEncoderConfig,
-    Qwen2AudioForConditionalGeneration,
-    Qwen2AudioProcessor,
-    Qwen2Config,
-    WhisperFeatureExtractor,
-)
+from detect_scoring import compare, ways_of
+from detect_shapes import LARGE, SMALL, make
 
 from attune.devices import peak_memory_mb
-from attune.finetuning import tiny_detector
 from attune.finetuning.families import Example
 from attune.finetuning.training import finetune
 from attune.params import load_params
 from attune.tasks.speech_detection.parts.hearing import Detector
-from attune.tasks.speech_detection.parts.opening import open_model, open_to_train, setup_of
+from attune.tasks.speech_detection.parts.opening import open_model, open_to_train, prompting_of, setup_of
 from attune.tasks.speech_detection.train.family import LANGUAGE_MODEL, label_family
 
 _CLIPS, _STEPS, _CLIP_S = 64, 4, 2.0
-_LARGE = {
-    "hidden_size": 4096,
-    "intermediate_size": 11008,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 32,
-    "vocab_size": 156_032,
-}
-_SMALL = {
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
-    "vocab_size": 512,
-}
-_LARGE_EARS = {"d_model": 1280, "encoder_layers": 32, "encoder_attention_heads": 20, "encoder_ffn_dim": 5120}
-_SMALL_EARS = {"d_model": 64, "encoder_layers": 1, "encoder_attention_heads": 4, "encoder_ffn_dim": 128}
 
 
 def main() -> None:
@@ -67,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
-        weights = _make(base, arguments.device, small=arguments.small)
+        weights = make(base, arguments.device, SMALL if arguments.small else LARGE)
         print(f"{weights / 1e9:.3f} G weights, in {sum(f.stat().st_size for f in base.glob('*.safetensors')) / 1e9:.2f} GB")
         params = load_params(ROOT / "params.yaml")
         detection = params.model.detection.model_copy(update={"quantized": "4bit"})
@@ -79,40 +54,11 @@ def main() -> None:
         _learn(params, model, clips, arguments.device, Path(folder))
 
 
-def _make(folder: Path, device: str, *, small: bool) -> int:
-    """Writes a random checkpoint in bfloat16 with a small vocabulary's tokenizer; returns how many weights it has."""
-    made = tiny_detector.processor(["NON", "SPE", "ECH"] * 4)
-    tokenizer: Any = made.tokenizer
-    extractor = WhisperFeatureExtractor(feature_size=128, hop_length=160, chunk_length=30, n_fft=400)
-    token = tokenizer.convert_tokens_to_ids
-    config = Qwen2AudioConfig(
-        audio_config=Qwen2AudioEncoderConfig(
-            num_mel_bins=128, max_source_positions=1500, **(_SMALL_EARS if small else _LARGE_EARS)
-        ),
-        text_config=Qwen2Config(
-            eos_token_id=token("<|im_end|>"), pad_token_id=token("<|endoftext|>"), **(_SMALL if small else _LARGE)
-        ),
-        audio_token_index=token("<|AUDIO|>"),
-    )
-    config.tie_word_embeddings = False
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device(device):
-        learner = Qwen2AudioForConditionalGeneration(config)
-    torch.set_default_dtype(torch.float32)
-    count = sum(p.numel() for p in learner.parameters())
-    tiny_detector.save(learner.cpu(), Qwen2AudioProcessor(extractor, tokenizer, chat_template=made.chat_template), folder)
-    del learner
-    if device == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    return count
-
-
 def _score(model: Any, clips: list[Any]) -> None:
     setup = setup_of(model)
     begin_s = time.perf_counter()
-    detector = Detector(open_model(model.name, model, setup), model, setup)
+    checkpoint = open_model(model.name, model, setup)
+    detector, prompting = Detector(checkpoint, model, setup), prompting_of(checkpoint, model)
     print(f"loaded and tested in {time.perf_counter() - begin_s:.1f} s ({setup}); peak {peak_memory_mb(setup.device):.0f} MB")
     for size in (1, 8, 16):
         detector.transcribe(clips[:size])
@@ -121,6 +67,7 @@ def _score(model: Any, clips: list[Any]) -> None:
             detector.transcribe(clips[start : start + size])
         seconds = time.perf_counter() - begin_s
         print(f"  scoring in batches of {size}: {len(clips) / seconds:.2f} clips/s; peak {peak_memory_mb(setup.device):.0f} MB")
+    compare([[prompting.features(clip) for clip in clips[:size]]], ways_of(checkpoint.model, prompting), 3)
 
 
 def _learn(params: Any, model: Any, clips: dict[str, Any], device: str, folder: Path) -> None:

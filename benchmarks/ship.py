@@ -11,11 +11,15 @@ Run it on an idle machine. `pull` wants gcp-storage-emulator, which the extra `d
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,7 +117,8 @@ def _tell(metrics: dict[str, dict[str, dict[str, float]]], timing: dict[str, dic
 
 
 @main.command("pull")
-def measure_pull() -> None:
+@click.option("--pairs", default=9, show_default=True, help="Of gcsfs and pull, one after the other.")
+def measure_pull(pairs: int) -> None:
     """Seconds of the whole command and of gcsfs alone for 100 and 500 MB, and what the difference says of the rate; then a second
     pull. The emulator gives what it has at the speed of memory, so that start-up and digests weigh more than over a network."""
     from cloud import emulating
@@ -127,23 +132,26 @@ def measure_pull() -> None:
             place.run("attune", "storage", "use", "gs://bkt/store", *cloud.options)
             _ship(place, parts)
             megabytes = sum(path.stat().st_size for path in cloud.objects()) / 1e6
-            bare = [_bare(cloud.endpoint, folder / f"bare {n}") for n in range(3)]
-            pulled = [_timed(_pull(folder / f"model {n}", folder / "shared.git")).wall_s for n in range(3)]
-            took[megabytes] = min(bare), min(pulled)
-            print(
-                f"{megabytes:.0f} MB: gcsfs {_listed(bare)} s, pull {_listed(pulled)} s; {min(bare) / min(pulled):.2f} x its rate"
-            )
-            again = [_timed(_pull(folder / "model 0", folder / "shared.git")).wall_s for _ in range(3)]
-            print(f"nothing changed: {_listed(again)} s")
+            measured = [_pair(cloud.endpoint, folder) for _ in range(1 + pairs)]
+            bare, pulled = zip(*measured[1:], strict=True)  # the first one compiles modules
+            took[megabytes] = _wall_s(bare), _wall_s(pulled)
+            rates = sorted(alone.wall_s / whole.wall_s for alone, whole in zip(bare, pulled, strict=True))
+            print(f"{megabytes:.0f} MB, medians of {pairs} pairs: gcsfs {_told(bare)}, pull {_told(pulled)};", end=" ")
+            print(f"{median(rates):.2f} x its rate ({rates[0]:.2f} to {rates[-1]:.2f})")
+            pull = _pull(folder / "model", folder / "shared.git")
+            print(f"nothing changed: {_told([_timed(pull) for _ in range(1 + pairs)][1:])}")
     (small, (bare_s, pull_s)), (large, (more_bare_s, more_pull_s)) = took.items()
     bare_rate, rate = (large - small) / (more_bare_s - bare_s), (large - small) / (more_pull_s - pull_s)
     print(f"each further MB: gcsfs {bare_rate:.0f} MB/s, pull {rate:.0f} MB/s; start-up of pull {pull_s - small / rate:.1f} s")
 
 
-def _bare(endpoint: str, folder: Path) -> float:
-    """Seconds that gcsfs takes, with the start of Python."""
-    folder.mkdir()
-    return _timed([sys.executable, "-c", _BARE, endpoint, str(folder)]).wall_s
+def _pair(endpoint: str, folder: Path) -> "tuple[_Done, _Done]":
+    """What gcsfs takes, with the start of Python, then what the command takes, whatever else the machine does meanwhile."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        scratch = Path(name)
+        (scratch / "bare").mkdir()
+        bare = _timed([sys.executable, "-c", _BARE, endpoint, str(scratch / "bare")])
+        return bare, _timed(_pull(scratch / "model", folder / "shared.git"))
 
 
 def _ship(place: "Place", parts: int) -> None:
@@ -159,8 +167,12 @@ def _ship(place: "Place", parts: int) -> None:
     place.run("attune", "model", "promote", "--yes")
 
 
-def _listed(seconds: list[float]) -> str:
-    return ", ".join(f"{s:.2f}" for s in seconds)
+def _told(runs: Sequence["_Done"]) -> str:
+    return f"{_wall_s(runs):.2f} s ({median(run.cpu_s for run in runs):.2f} s of processors)"
+
+
+def _wall_s(runs: Sequence["_Done"]) -> float:
+    return median(run.wall_s for run in runs)
 
 
 @main.command("objects")
@@ -216,9 +228,12 @@ def measure_rollback() -> None:
         print(f"100 MB: rollback {before.wall_s:.2f} s, pull {after.wall_s:.2f} s, together {before.wall_s + after.wall_s:.2f} s")
 
 
+@dataclass(frozen=True)
 class _Done:
-    def __init__(self, wall_s: float, said: str) -> None:
-        self.wall_s, self.said = wall_s, said
+    wall_s: float
+    cpu_s: float
+    """Of the command and of those that it ran."""
+    said: str
 
 
 def _timed(command: list[str], folder: Path | None = None) -> _Done:
@@ -226,12 +241,13 @@ def _timed(command: list[str], folder: Path | None = None) -> _Done:
     from registries import GIT
 
     around = {**environment(), **GIT, "PYTHONPATH": str(ROOT / "src")}
-    start_s = time.perf_counter()
+    around.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once, as gcsfs is
+    before, start_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, cwd=folder, env=around, capture_output=True, text=True, check=False)
-    wall_s = time.perf_counter() - start_s
+    wall_s, after = time.perf_counter() - start_s, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(done.stderr[-3000:])
-    return _Done(wall_s, done.stdout)
+    return _Done(wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout)
 
 
 def _pull(folder: Path, repository: Path) -> list[str]:

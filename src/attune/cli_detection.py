@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from attune.commandline import PARAMS, load_params, one_line
+from attune.commandline import PARAMS, AttuneCommand, load_params, one_line
 from attune.errors import DataError
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -13,7 +13,7 @@ _NEEDS = click.Path(path_type=Path, exists=True, file_okay=False)
 _SNRS_DB, _DURATIONS_S = (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0), (0.25, 0.5, 1.0)
 
 
-@click.command()
+@click.command(cls=AttuneCommand)
 @click.argument("speech", type=_NEEDS)
 @click.argument("noise", type=_NEEDS)
 @click.option("--to", type=_FOLDER, help="Where to; default: the raw folder of params.yaml.")
@@ -49,7 +49,7 @@ def cross(
     click.echo(one_line(f"data cross: {count} clips in {target}, half of them speech; task speech_detection reads them"))
 
 
-@click.command()
+@click.command(cls=AttuneCommand)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--model", type=_FOLDER, help="Folder of a released detector; what convert_ct2 made if not given.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -84,7 +84,7 @@ def detect(files: tuple[Path, ...], model: Path | None, form: str, params_file: 
         raise DataError(f"{len(faults)} of {len(found)} files have no result, {faults[0]} first; the others have")
 
 
-@click.command()
+@click.command(cls=AttuneCommand)
 @click.argument("folder", type=_FOLDER)
 @click.option("--speakers", type=click.IntRange(2, 200), default=24, show_default=True)
 @click.option("--noises", type=click.IntRange(4, 500), default=50, show_default=True)
@@ -97,7 +97,7 @@ def sounds(folder: Path, speakers: int, noises: int, seed: int) -> None:
     click.echo(f"demo sounds: {speakers} synthetic voices and {noises} noises in {folder}")
 
 
-@click.command()
+@click.command(cls=AttuneCommand)
 @click.option("--folder", type=_FOLDER, default=Path("models/tiny-detector"), show_default=True)
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="Of its audio tower's schooling.")
 @click.option("--seed", type=int, default=7, show_default=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from attune.commandline import PARAMS, load_params
+from attune.commandline import PARAMS, AttuneCommand, load_params
 from attune.errors import DataError, ParamsError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.command(cls=AttuneCommand)
 @click.argument("revisions", nargs=-1, metavar="[REV|EXP]...")
 @click.option(
     "--against", default="HEAD", show_default=True, help="The revision or experiment that the others are compared with."
@@ -77,7 +77,7 @@ def compare(
         write_text(html_file, comparison_page.page(found))
 
 
-@click.command()
+@click.command(cls=AttuneCommand)
 @click.option(
     "--rank", "ranks", multiple=True, help="train.lora.rank, and alpha with it, so that alpha/rank stays. Several times."
 )

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from attune.commandline import PARAMS, load_params
+from attune.commandline import PARAMS, AttuneGroup, load_params
 from attune.errors import DataError
 
 if TYPE_CHECKING:
     from attune.params import CorrectorName, Params
 
 
-@click.group()
+@click.group(cls=AttuneGroup)
 def gold() -> None:
     """The text that training believes: what waits for a person, out and back."""
 
@@ -53,7 +53,7 @@ def import_review(file: Path, params_file: Path) -> None:
     click.echo(f"gold import-review: {done.corrections} decisions in {done.file}{unknown}. They count from the next: dvc repro")
 
 
-@click.group()
+@click.group(cls=AttuneGroup)
 def llm() -> None:
     """The language model that proposes gold: is it there, is it any good?"""
 

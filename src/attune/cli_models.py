@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attune.commandline import PARAMS, load_params, one_line
+from attune.commandline import PARAMS, AttuneGroup, load_params, one_line, uncollected
 from attune.errors import DataError, RegistryError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _NAME = click.option("--name", default="stt", show_default=True, help="Which of 
 _STAGE = click.option("--stage", default="prod", show_default=True, help="Of those that registry.stages in params.yaml has.")
 
 
-@click.group()
+@click.group(cls=AttuneGroup)
 def model() -> None:
     """Versions of the model: registered, put in stages, taken back, fetched. They are git tags, and no file of Attune's."""
 
@@ -70,7 +70,7 @@ def promote(version: str | None, yes: bool, stage: str, name: str, params_file: 
 
 
 @model.command()
-@click.option("--to", "version", metavar="VERSION", help="Another one than was there before.")
+@click.option("--to", "version", metavar="VERSION", help="Another one that was in the stage once.")
 @click.option("--reason", help="What the tag tells of it.")
 @_STAGE
 @_NAME
@@ -152,6 +152,7 @@ def history(name: str, params_file: Path) -> None:
     "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="DVC settings to add, as credentials are."
 )
 @_NAME
+@uncollected()
 def pull(version: str | None, stage: str | None, folder: Path, repo: str, config: Path | None, name: str) -> None:
     """Fetches VERSION, or what is in a stage, into a folder; a folder that is right is left alone. Needs no project around it."""
     from attune.registry.origins import Source
@@ -187,10 +188,11 @@ def verify(folder: Path) -> None:
 
 def _journal(params_file: Path, name: str) -> "Journal":
     from attune.registry.journal import read_journal
-    from attune.registry.sharing import require_repository
+    from attune.registry.sharing import catch_up, require_repository
 
     shell = _shell(params_file)
     require_repository(shell)
+    catch_up(shell, name)
     return read_journal(shell, name)
 
 

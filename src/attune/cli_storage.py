@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from attune.commandline import PARAMS, load_params, one_line
+from attune.commandline import PARAMS, AttuneGroup, load_params, one_line
 from attune.errors import StorageError
 
 
-@click.group()
+@click.group(cls=AttuneGroup)
 def storage() -> None:
     """Where recordings and models are kept besides this machine."""
 

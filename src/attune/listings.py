@@ -130,5 +130,5 @@ def _added_with(source: str) -> str:
     return "/".join(folders[:2]) if folders[:1] == [ADDED_FOLDER] else ""
 
 
-def _says(entry: manifests.Entry) -> tuple[str | None, str | None]:
-    return entry.text, entry.speaker
+def _says(entry: manifests.Entry) -> tuple[str | None, ...]:
+    return entry.text, entry.speaker, entry.tags.get("label", "").upper()

@@ -35,8 +35,8 @@ class Shell:
 
     folder: Path
     tell: Callable[[str], None]
-    bare: bool = False
-    """Whether the folder is a git repository without files."""
+    from_root: bool = False
+    """Whether files in git are named from the root of the repository, not from the folder."""
 
     def run(self, *command: str) -> str:
         """What it prints. Raises EnvironmentFault where it ends with a fault."""
@@ -67,12 +67,12 @@ class Shell:
 
     def text(self, revision: str, file: str) -> str | None:
         """What a file, named from the project's root, held at a revision; None where git has it not."""
-        found = self.ask("git", "show", f"{revision}:{'' if self.bare else './'}{file}")
+        found = self.ask("git", "show", f"{revision}:{'' if self.from_root else './'}{file}")
         return None if found.code else found.out
 
-    def within_bare(self, folder: Path) -> "Shell":
-        """The same in a repository without files."""
-        return replace(self, folder=folder, bare=True)
+    def within(self, repository: Path) -> "Shell":
+        """The same in the root of another repository, which may be one without files."""
+        return replace(self, folder=repository, from_root=True)
 
 
 def _typed(command: Sequence[str]) -> str:

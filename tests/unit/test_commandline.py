@@ -1,14 +1,16 @@
 """Commands end with one line that a person understands, and the exit code that fits."""
 
 import errno
+import gc
 import os
+import shutil
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
-from attune.commandline import AttuneCommand, AttuneGroup, one_line
+from attune.commandline import AttuneCommand, AttuneGroup, one_line, uncollected
 from attune.errors import DataError
 
 
@@ -87,5 +89,34 @@ def test_commands_of_a_group_end_alike() -> None:
     assert (result.exit_code, result.stderr) == (2, "main: nothing there\n")
 
 
+def test_a_full_disk_is_that_of_what_the_command_of_a_group_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.group(cls=AttuneGroup)
+    def main() -> None: ...
+
+    @main.group()
+    def inner() -> None: ...
+
+    @inner.command()
+    @click.argument("out", type=click.Path(path_type=Path))
+    def work(out: Path) -> None:
+        raise OSError(errno.ENOSPC, f"No space left on device for {out.name}")
+
+    free = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=0 if Path(path) == tmp_path else free.free))
+    result = CliRunner().invoke(main, ["inner", "work", str(tmp_path / "new")])
+    assert (result.exit_code, result.stderr.split(",")[0]) == (2, f"main: the disk of {tmp_path} is full")
+
+
 def test_names_are_escaped_but_readable() -> None:
     assert one_line("李 'x'\t\n\x1b[31m\udcff") == "李 'x'\\t\\n\\x1b[31m\\udcff"
+
+
+def test_garbage_is_looked_for_again_after_a_command_that_did_without_however_it_ends() -> None:
+    @uncollected()
+    def work() -> None:
+        assert not gc.isenabled()
+        raise DataError("no luck")
+
+    with pytest.raises(DataError):
+        work()
+    assert gc.isenabled()

@@ -119,11 +119,11 @@ def _storage(kept: Kept) -> _Place:
     from dvc.exceptions import DvcException
     from dvc.fs import get_cloud_fs
 
-    with tempfile.TemporaryDirectory(prefix="attune-settings-") as scratch:
-        file = Path(scratch) / "config"
-        file.write_text(kept.settings, encoding="utf-8")
+    with tempfile.NamedTemporaryFile("w", prefix="attune-settings-", encoding="utf-8") as file:
+        file.write(kept.settings)
+        file.flush()
         try:
-            config = Config(config=Config.load_file(str(file)))  # beneath them those of the machine and of the person
+            config = Config(config=Config.load_file(file.name))  # beneath them those of the machine and of the person
             name = kept.remote or config["core"].get("remote")
             if name is None:
                 raise StorageError(
@@ -140,10 +140,7 @@ def _storage(kept: Kept) -> _Place:
 
 def _listed(kept: Kept) -> dict[str, str]:
     """MD5s of a folder's files by path."""
-    try:
-        content = _object(kept, kept.digest)
-    except StorageError as error:
-        raise StorageError(f"the list of its files ({kept.digest}) is {error}") from error
+    content = _object(kept, kept.digest, "the list of its files")
     return {str(row["relpath"]): str(row["md5"]) for row in json.loads(content)}
 
 
@@ -151,12 +148,12 @@ def _own(kept: Kept, listed: Mapping[str, str]) -> dict[str, str]:
     """SHA-256 digests by path, as the folder's own list has them; empty where there is none, or what is wrong with it is told
     once it is copied."""
     try:
-        return parse_checksums(_object(kept, listed[CHECKSUMS]).decode(), CHECKSUMS) if CHECKSUMS in listed else {}
+        return parse_checksums(_object(kept, listed[CHECKSUMS], CHECKSUMS).decode(), CHECKSUMS) if CHECKSUMS in listed else {}
     except (StorageError, DataError, UnicodeDecodeError):
         return {}
 
 
-def _object(kept: Kept, digest: str) -> bytes:
+def _object(kept: Kept, digest: str, called: str) -> bytes:
     """Its content, right. Raises StorageError that says where it is missing or damaged."""
     said = list[str]()
     for place in _places(kept):
@@ -169,7 +166,7 @@ def _object(kept: Kept, digest: str) -> bytes:
         if hashlib.md5(content, usedforsecurity=False).hexdigest() == digest.removesuffix(".dir"):
             return content
         said.append(f"damaged in {place.url}")
-    raise StorageError(", ".join(said))
+    raise StorageError(f"{called} ({digest}) is {', '.join(said)}")
 
 
 def _copy(place: _Place, wanted: Mapping[str, str], draft: Path, read: _Reading) -> list[FileState]:

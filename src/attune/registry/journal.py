@@ -61,7 +61,7 @@ class Journal:
         """The registration of a version. Raises RegistryError for one that there is not."""
         known = {event.version: event for event in self.registered()}
         if version not in known:
-            there = ", ".join(sorted(known, key=version_order)[-5:]) or "none yet; make one with: attune model register"
+            there = ", ".join(event.version for event in self.versions()[-5:]) or "none; make one with: attune model register"
             raise RegistryError(f"{self.name} has no version {version}; there are: {there}")
         if version in self.pruned():
             raise RegistryError(f"{self.name} {version} was pruned, its files are gone; see: attune model list")
@@ -76,6 +76,10 @@ class Journal:
         """What was in a stage before what is there now, rollbacks taken as such: two in a row go back two steps."""
         stack = self._stack(stage)
         return stack[-2] if len(stack) > 1 else None
+
+    def had(self, stage: str) -> set[str]:
+        """Every version that ever was in a stage."""
+        return {event.version for event in self.events if event.stage == stage and event.kind == "assignment"}
 
     def left(self, stage: str) -> str | None:
         """What a stage had until the last thing happened to it: after a rollback, what was taken back."""

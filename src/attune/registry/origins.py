@@ -2,6 +2,8 @@
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from attune.registry.tracked import artifact_at
 from attune.shell import Shell
 
 _HEAD = "refs/heads/head"
+_IN_ONE_FILE = ("-c", "fetch.unpackLimit=1")
+"""What git gets is removed afterwards, and removing a folder for each object takes long on some disks."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,28 @@ def question(shell: Shell, source: Source) -> str:
 
 
 def resolve(shell: Shell, source: Source) -> Target:
-    """Gets the tags and their commits, and looks what they say. Raises RegistryError for a version or stage that is not there."""
-    with tempfile.TemporaryDirectory(prefix="attune-tags-") as scratch:
-        there = shell.within_bare(Path(scratch))
-        there.run("git", "init", "--quiet", "--bare", ".")
-        refs = (f"+HEAD:{_HEAD}", *(f"{ref}:{ref}" for ref in tag_refs(source.name)))
-        there.run("git", "fetch", "--quiet", "--depth", "1", "--update-head-ok", absolute(shell, source.repository), *refs)
+    """Looks what the tags and their commits say. Raises RegistryError for a version or stage that is not there."""
+    with _readable(shell, source) as there:
         known = read_journal(there, source.name)
         found = known.find(source.version) if source.version else known.holder(str(source.stage))
         model = artifact_at(there, source.name, found.commit)
-        settings = _settings(shell, source, there.text(_HEAD, ".dvc/config"))
+        settings = _settings(shell, source, there.text("HEAD", ".dvc/config"))
         return Target(found.version, Kept(model.digest, model.remote, settings, _cache(shell, source, settings)))
+
+
+@contextmanager
+def _readable(shell: Shell, source: Source) -> Iterator[Shell]:
+    """In the repository itself where that is a folder; else in one with its tags and their commits, while the block runs."""
+    if (shell.folder / source.repository).is_dir():
+        yield shell.within(shell.folder / source.repository)
+        return
+    with tempfile.TemporaryDirectory(prefix="attune-tags-") as scratch:
+        there = shell.within(Path(scratch))
+        there.run("git", "init", "--quiet", "--bare", ".")
+        there.run("git", "symbolic-ref", "HEAD", _HEAD)
+        refs = (f"+HEAD:{_HEAD}", *(f"{ref}:{ref}" for ref in tag_refs(source.name)))
+        there.run("git", *_IN_ONE_FILE, "fetch", "--quiet", "--depth", "1", "--update-head-ok", source.repository, *refs)
+        yield there
 
 
 def absolute(shell: Shell, repository: str) -> str:

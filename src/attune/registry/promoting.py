@@ -51,17 +51,24 @@ def promote(shell: Shell, name: str, version: str | None, stage: str, approve: A
 
 
 def roll_back(shell: Shell, name: str, stage: str, version: str | None, reason: str | None) -> Move:
-    """Puts the version in a stage that was there before, or an older one by name. Raises RegistryError where there is none."""
+    """Puts the version in a stage that was there before, or by name another one that once was. Raises RegistryError for one that
+    never was: nobody approved it."""
     require_repository(shell)
     remote = refresh(shell, name)
     known = read_journal(shell, name)
     now = known.holder(stage).version
     before = version or known.way_back(stage)
     if before is None:
-        raise RegistryError(f"{stage} has only ever had {now}; name another version: attune model rollback --to VERSION")
+        raise RegistryError(
+            f"{stage} had nothing before {now}; put another version there: attune model promote VERSION --stage {stage}"
+        )
     if before == now:
         raise RegistryError(f"{stage} has {now} already; see what was there: attune model history")
     move = Move(name, stage, known.find(before), now)
+    if before not in known.had(stage):
+        raise RegistryError(
+            f"{before} was never in {stage}, so nobody approved it for that: attune model promote {before} --stage {stage}"
+        )
     _assign(
         shell, remote, known, move, f"{ROLLBACK} of {name} in {stage} from {now} to {before}{f': {reason}' if reason else ''}"
     )

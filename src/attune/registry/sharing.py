@@ -57,6 +57,14 @@ def refresh(shell: Shell, name: str) -> str | None:
     return remote
 
 
+def catch_up(shell: Shell, name: str) -> None:
+    """As `refresh`, for commands that only look: where it cannot be, why is told, and what this copy knows is what there is."""
+    try:
+        refresh(shell, name)
+    except RegistryError as error:
+        shell.tell(f"# shown is what this copy knows, as {error}")
+
+
 def share(shell: Shell, name: str, remote: str | None, make: Callable[[], object]) -> None:
     """Calls `make`, which makes tags of `name`, and pushes those; where that fails none of them stays. Raises RegistryError."""
     before = _tags(shell, name)

@@ -4,14 +4,13 @@ A file whose size and times are those of the stamp is not read again; the time o
 set by programs, so a file that was written to is noticed even where its times were put back.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from attune.checksums import STAMP
-from attune.files import build, write_json
+from attune.files import build, file_digest, write_json
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,10 @@ def state(folder: Path, path: str, known: FileState | None = None) -> FileState:
     now = stated(folder, path, "")
     if known is not None and replace(known, md5="") == now:
         return known
-    return replace(now, md5=_md5(folder / path))
+    return replace(now, md5=file_digest(folder / path, "md5"))
 
 
 def stated(folder: Path, path: str, md5: str) -> FileState:
     """Of a file whose MD5 is known."""
     facts = (folder / path).stat()
     return FileState(path, md5, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-
-
-def _md5(file: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with file.open("rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -90,9 +90,8 @@ def test_one_batch_is_learnt_by_heart(kind: str, method: str, models: Path) -> N
     torch.manual_seed(0)
     model, family = calm(models / kind)
     params = train_params(**{"lora": {"rank": 16, "alpha": 32}, **METHODS[method]})
-    losses = learnt(
-        prepared(model, family, params, "cpu").eval(), batch_of(family), 3e-3 if method == "full" else 1e-2, 300, 0.05
-    )
+    rate = 3e-3 if method == "full" else 5e-3  # at 1e-2 Wav2Vec2 with layer norm swings, and learns on some machines only
+    losses = learnt(prepared(model, family, params, "cpu").eval(), batch_of(family), rate, 300, 0.05)
     assert losses[0] > 4
     assert losses[-1] < 0.05
 

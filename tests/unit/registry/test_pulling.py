@@ -93,6 +93,16 @@ def test_another_version_comes_from_storage_and_the_former_one_from_beside_it(de
     assert sorted(path.name for path in deployed.folder.parent.iterdir()) == [".model.lock", ".model.previous", "model"]
 
 
+def test_of_an_address_git_fetches_tags_first_and_a_folder_is_read_where_it_is(made: Place, tmp_path: Path) -> None:
+    shared = made.folder.parent / "shared.git"
+    for repository, fetches in ((shared.as_uri(), True), (str(shared), False)):
+        told = list[str]()
+        folder = tmp_path / f"fetched {fetches}"
+        assert pull(Shell(tmp_path, told.append), Source(repository, "stt", "prod", None, None), folder).version == "v1.1.0"
+        assert (folder / "model.bin").read_text() == "second" * 100
+        assert any(" fetch " in line for line in told) == fetches
+
+
 def test_a_rollback_brings_the_old_bytes(own: Place, tmp_path: Path) -> None:
     deployed = Deployment(tmp_path / "model", own.folder.parent / "shared.git")
     deployed.pull()
@@ -239,7 +249,7 @@ def test_settings_of_the_person_are_those_that_dvc_has(own: Place, tmp_path: Pat
     own.dvc("remote", "default", "--unset")
     commit(own.folder, "everybody says where storage is")
     git(own.folder, "push", "--quiet", "origin", "main")
-    with pytest.raises(StorageError, match="DVC has no remote there"):
+    with pytest.raises(StorageError, match=r"could not be fetched: DVC has no remote there"):
         deployed.pull()
     monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "settings"))
     assert deployed.pull().how == "fetched"

@@ -112,7 +112,19 @@ def test_names_that_are_unknown_are_told_with_those_that_are_there(anna: Place) 
     assert "no version v9.9.9; there are: v1.0.0" in anna.refused("model", "promote", "v9.9.9", "--yes")
     assert "no version of stt is in stage prod" in anna.refused("model", "rollback")
     anna.said("model", "promote", "--yes")
-    assert "prod has only ever had v1.0.0" in anna.refused("model", "rollback")
+    assert "prod had nothing before v1.0.0" in anna.refused("model", "rollback")
+
+
+def test_what_was_never_in_a_stage_is_not_rolled_back_to_as_nobody_approved_it(anna: Place) -> None:
+    anna.said("model", "register")
+    anna.said("model", "promote", "--yes")
+    anna.train("second")
+    anna.said("model", "register")
+    said = anna.refused("model", "rollback", "--to", "v1.1.0")
+    assert "v1.1.0 was never in prod, so nobody approved it for that: attune model promote v1.1.0 --stage prod" in said
+    anna.said("model", "promote", "--yes")
+    anna.said("model", "rollback")
+    assert "v1.1.0 is in prod again" in anna.said("model", "rollback", "--to", "v1.1.0")
 
 
 def test_a_promotion_wants_a_persons_yes_unless_params_say_otherwise(anna: Place) -> None:
@@ -152,7 +164,7 @@ def test_of_two_who_promote_at_once_one_wins_and_the_other_is_told(anna: Place, 
     assert "somebody else was quicker" in said
     assert "stt#prod#1" not in ben.tags()
     hook.unlink()
-    assert "v1.0.0" in ben.said("model", "list")
+    assert "v1.0.0 to prod" in ben.said("model", "history")  # as the refusal advises
     ben.said("model", "promote", "v1.1.0", "--yes")
     assert git(anna.folder, "ls-remote", "--tags", "origin", "stt#prod#2")
 
@@ -179,6 +191,15 @@ def test_everything_works_without_anybody_to_share_with(anna: Place) -> None:
     assert "nobody else sees this" in anna.attune("model", "register").stderr
     anna.said("model", "promote", "--yes")
     assert "prod" in anna.said("model", "list")
+
+
+def test_what_is_known_here_is_shown_where_others_cannot_be_asked(anna: Place) -> None:
+    anna.said("model", "register")
+    git(anna.folder, "remote", "set-url", "origin", str(anna.folder.parent / "gone.git"))
+    for command in ("list", "history"):
+        shown = anna.attune("model", command)
+        assert "v1.0.0" in shown.stdout
+        assert "# shown is what this copy knows, as git remote origin cannot be reached" in shown.stderr
 
 
 def test_without_git_there_are_no_versions(tmp_path: Path, anna: Place) -> None:

@@ -109,6 +109,16 @@ def test_misspelt_labels_are_listed_with_their_counts(tmp_path: Path) -> None:
         _prepare(tmp_path)
 
 
+def test_a_row_that_gives_a_clip_the_other_label_is_a_named_rejection(tmp_path: Path) -> None:
+    rows = _rows()
+    again = [{**rows[0], "label": "speech"}, {**rows[1], "label": "SPEECH"}]
+    _listed(tmp_path / "raw", [*rows, *again])
+    utterances = _prepare(tmp_path)
+    assert {u.source: u.reference for u in utterances if u.source == rows[1]["path"]} == {rows[1]["path"]: "NONSPEECH"}
+    told = {r.source: r.detail for r in read_rejected(tmp_path / "prepared") if r.reason == "listed_twice"}
+    assert told == {f"metadata.csv:{len(rows) + 3}": f"says other than metadata.csv:3 of {rows[1]['path']!r}"}
+
+
 def test_one_class_alone_is_an_error(tmp_path: Path) -> None:
     _listed(tmp_path / "raw", [row for row in _rows() if row["label"] == "SPEECH"])
     with pytest.raises(DataError, match=r"has no NONSPEECH clips \(it has 12 SPEECH\)"):

@@ -127,8 +127,10 @@ def test_a_base_that_nothing_was_learnt_for_is_released_as_it_is(project: Path) 
     assert "CTranslate2 has no audio tower" in released.sentence()
     assert verify_checksums(Path("ct2")).whole
     assert not (project / "ct2" / "adapters").exists()
-    found = open_deployed(project / "ct2", "cpu").detect([sound(1.0, 1)])[0]
+    deployed = open_deployed(project / "ct2", "cpu")
+    found = deployed.detect([sound(1.0, 1)])[0]
     assert found.label in LABELS
+    assert deployed.detect([]) == []
     assert 0 <= found.confidence <= 1
 
 

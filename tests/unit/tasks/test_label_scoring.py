@@ -1,5 +1,6 @@
 """Labels are scored whole, in one pass for both, whatever else is in the batch; a release that computes otherwise is refused."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,18 @@ import pytest
 import tiny_models
 import torch
 from detection_parts import detection_params, sound
+from peft import LoraConfig, get_peft_model
 
+from attune.checkpoints import quietly
 from attune.errors import ModelError
 from attune.finetuning.augmentation import masked
 from attune.tasks.speech_detection.parts import self_test
-from attune.tasks.speech_detection.parts.hearing import open_detector
+from attune.tasks.speech_detection.parts.hearing import Detector, open_detector
 from attune.tasks.speech_detection.parts.labels import LABELS
 from attune.tasks.speech_detection.parts.opening import Setup, open_model, prompting_of
 from attune.tasks.speech_detection.parts.prompting import BEHIND, Prompting
-from attune.tasks.speech_detection.parts.scoring import log_probs, of_batch
+from attune.tasks.speech_detection.parts.scoring import log_probs, of_batch, of_features, start_of
+from attune.tasks.speech_detection.train.family import LANGUAGE_MODEL
 
 _CPU = Setup("cpu", torch.float32, False)
 
@@ -101,6 +105,65 @@ def test_the_audio_tower_reads_no_further_than_the_longest_clip(opened: tuple[An
     assert model.model.audio_tower.config.max_source_positions == 100
 
 
+def test_the_last_layer_is_asked_where_a_labels_token_is_due_alone(opened: tuple[Any, Prompting]) -> None:
+    model, prompting = opened
+    asked: list[int] = []
+    layers = model.model.language_model.layers
+    hooks = [each.mlp.register_forward_hook(lambda module, given, made: asked.append(made.shape[1])) for each in layers]
+    batch = prompting.batch([prompting.features(sound(1.0, 1))])
+    of_batch(model, batch, prompting.labels)
+    for hook in hooks:
+        hook.remove()
+    branches = sum(len(label) - 1 for label in prompting.labels)
+    assert asked == [batch["input_ids"].shape[1] + branches, 1 + branches]
+
+
+def test_what_all_prompts_begin_with_is_read_once_for_any_batch(opened: tuple[Any, Prompting]) -> None:
+    model, prompting = opened
+    assert len(prompting.start) > 2
+    start = start_of(model, prompting)
+    for clips in ([sound(1.0, 1)], [sound(0.3 + 0.4 * n, n, 200.0 * n) for n in range(4)]):
+        np.testing.assert_allclose(
+            log_probs(model, prompting, clips, start), log_probs(model, prompting, clips), atol=1e-4, rtol=0
+        )
+    assert start[0].tokens == len(prompting.start)
+    assert all(len(known.key) == 1 for known in start)
+
+
+def test_a_prompt_that_begins_with_the_sound_is_read_whole(opened: tuple[Any, Prompting]) -> None:
+    model, prompting = opened
+    bare = copy.copy(prompting)
+    bare.start = []
+    assert not start_of(model, bare)
+    assert np.isfinite(log_probs(model, bare, [sound(1.0, 1)], start_of(model, bare))).all()
+
+
+def test_a_detector_opened_anew_knows_nothing_of_the_weights_before(folder: Path, tmp_path: Path) -> None:
+    other = tiny_models.make_qwen2_audio(tmp_path / "other", seed=1)
+    said = []
+    for name in (folder, other, folder):
+        params = detection_params(name).model
+        checkpoint = open_model(str(name), params, _CPU)
+        (heard,) = Detector(checkpoint, params, _CPU).transcribe([sound(1.0, 1)])
+        (expected,) = log_probs(checkpoint.model, prompting_of(checkpoint, params), [sound(1.0, 1)])
+        assert dict(zip(LABELS, expected, strict=True)) == pytest.approx({a.text: a.score for a in heard.alternatives}, abs=2e-4)
+        said.append(heard)
+    assert said[0] == said[2] != said[1]
+
+
+def test_adapters_that_are_not_merged_are_read_in_every_layer(folder: Path) -> None:
+    checkpoint = open_model(str(folder), detection_params(folder).model, _CPU)
+    prompting = prompting_of(checkpoint, detection_params(folder).model)
+    clips = [sound(1.0, 1), sound(0.4, 2, 300.0)]
+    before = log_probs(checkpoint.model, prompting, clips)
+    with quietly():
+        adapted = get_peft_model(checkpoint.model, LoraConfig(target_modules=LANGUAGE_MODEL, init_lora_weights=False)).eval()
+    found = log_probs(adapted, prompting, clips, start_of(adapted, prompting))
+    expected = [[_read_as_one(adapted, prompting, clip, label) for label in prompting.labels] for clip in clips]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert np.abs(found - before).max() > 0.1
+
+
 @pytest.mark.parametrize("samples", [1, 160, 960])
 def test_a_clip_shorter_than_two_tokens_is_heard_with_silence_behind_it(opened: tuple[Any, Prompting], samples: int) -> None:
     model, prompting = opened
@@ -172,7 +235,7 @@ def test_a_release_that_scores_batches_otherwise_is_refused(
     opened: tuple[Any, Prompting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        self_test, "of_batch", lambda model, batch, labels: of_batch(model, batch, labels) + len(batch["input_ids"])
+        self_test, "of_features", lambda model, prompting, rows, start=(): of_features(model, prompting, rows, start) + len(rows)
     )
     with pytest.raises(ModelError, match="scored otherwise in a batch than alone"):
         self_test.require_right_results(*opened)

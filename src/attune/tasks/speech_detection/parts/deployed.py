@@ -49,7 +49,7 @@ class Deployed:
 
     def detect(self, clips: Sequence[Samples]) -> list[Detection]:
         """Of clips at 16 kHz, mono, float32; of a longer one than the model's window the most spoken piece counts."""
-        heard = self._detector.transcribe(clips)
+        heard = self._detector.transcribe(clips) if clips else []
         return [Detection(h.text, round(self._calibration.of(h.confidence), 4)) for h in heard]
 
     def detect_file(self, path: str | Path) -> Detection:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from attune.checkpoints import Checkpoint
 from attune.dataset import Samples
+from attune.devices import reuse_freed_memory
 from attune.params import ModelParams, Params
 from attune.recognizers.protocol import Transcript
 from attune.recognizers.transcription import SoundSource, TranscriptionReport, transcribe_corpus
 from attune.records import Alternative, Hypothesis, Utterance
 from attune.tasks.speech_detection.parts.labels import LABELS
 from attune.tasks.speech_detection.parts.opening import FAMILY, Setup, open_model, prompting_of, setup_of
-from attune.tasks.speech_detection.parts.scoring import label_of, log_probs, probabilities
+from attune.tasks.speech_detection.parts.scoring import label_of, log_probs, probabilities, start_of
 from attune.workcache import WorkCache, digest_of
 
 _METHOD = "speech detection 2"
@@ -29,13 +30,14 @@ class Detector:
 
     def __init__(self, checkpoint: Checkpoint, params: ModelParams, setup: Setup) -> None:
         self.name, self._model, self._prompting = checkpoint.name, checkpoint.model, prompting_of(checkpoint, params)
+        self._start = start_of(self._model, self._prompting)
         self.window_s: float | None = min(self._prompting.window_s, _LEAST_S)
         self.digest = digest_of(_METHOD, checkpoint.digest, params.detection.question, self._prompting.window_s, str(setup))
         self.batch_s = params.batch_s or _WINDOWS_AT_ONCE[setup.device] * self._prompting.window_s
 
     def transcribe(self, clips: Sequence[Samples], nbest: int = 1, *, word_times: bool = False) -> list[Transcript]:  # noqa: ARG002
         """The likelier label of each clip."""
-        found = log_probs(self._model, self._prompting, clips)
+        found = log_probs(self._model, self._prompting, clips, self._start)
         transcripts = []
         for speech, said in zip(probabilities(found).tolist(), found.round(_DIGITS).tolist(), strict=True):
             ranked = sorted(map(Alternative, LABELS, said), key=lambda a: -a.score)
@@ -47,6 +49,8 @@ class Detector:
 def open_detector(name: str | Path, params: ModelParams) -> Detector:
     """The model called `name`, on the device of `params`. Raises ModelError or EnvironmentFault."""
     setup = setup_of(params)
+    if setup.device == "cpu":
+        reuse_freed_memory()
     return Detector(open_model(str(name), params, setup), params, setup)
 
 

@@ -39,7 +39,8 @@ class Prompting:
                 "where it should once; save the processor of Qwen/Qwen2-Audio-7B-Instruct beside the model"
             )
         before, after = text.split(processor.audio_token)
-        self._before, self._after = self._ids(before), self._ids(after)
+        self.start, self._after = self._ids(before), self._ids(after)
+        """The tokens before the sound."""
         self._audio, self._pad = int(processor.audio_token_id), int(self._tokenizer.pad_token_id)
         self.labels = tuple((*self._ids(label), int(self._tokenizer.eos_token_id)) for label in LABELS)
         """The tokens of each of LABELS, and of the end of the answer: one label may begin as the other does."""
@@ -64,16 +65,24 @@ class Prompting:
         """How many tokens stand for a clip of this length."""
         return _tokens(self._frames(round(min(duration_s, self.window_s) * SAMPLE_RATE_HZ)))
 
-    def batch(self, rows: Sequence[Features], labels: Sequence[Sequence[int]] | None = None, *, whole: bool = False) -> Batch:
+    def batch(
+        self,
+        rows: Sequence[Features],
+        labels: Sequence[Sequence[int]] | None = None,
+        *,
+        whole: bool = False,
+        started: bool = False,
+    ) -> Batch:
         """Prompts with the sounds of `rows`, padded on the left; with `labels`, these follow, to be learnt alone.
 
         The frames go to the end of the longest row; with `labels`, or where it shall be `whole`, to that of the window: so
-        transformers wants them.
+        transformers wants them. Where they are `started`, prompts are without `start`.
         """
         frames = [row.shape[1] - BEHIND for row in rows]
         window = self._extractor.nb_max_frames
         width = window if whole or labels is not None else min(max(frames) + BEHIND, window)
-        prompts = [[*self._before, *[self._audio] * _tokens(count), *self._after] for count in frames]
+        start = [] if started else self.start
+        prompts = [[*start, *[self._audio] * _tokens(count), *self._after] for count in frames]
         answers = [list(label) for label in labels] if labels is not None else [[] for _ in rows]
         ids = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
         batch = {

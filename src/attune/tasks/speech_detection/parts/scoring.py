@@ -1,7 +1,8 @@
 """Constrained decoding: how likely each label is, whole, as the answer to the prompt and the sound.
 
 One pass a batch: the labels stand behind the prompt as branches that see it and themselves, and not each other, so prompt and
-sound are read once for all of them. The output layer, which is large, is asked only where a label's token is due.
+sound are read once for all of them. The last layer and the output layer, which is large, are asked only where a label's token is
+due.
 """
 
 from collections.abc import Sequence
@@ -15,43 +16,63 @@ from attune.dataset import Samples
 from attune.tasks.speech_detection.parts.embedding import embedded
 from attune.tasks.speech_detection.parts.labels import NONSPEECH, SPEECH
 from attune.tasks.speech_detection.parts.prompting import Batch, Features, Prompting
+from attune.tasks.speech_detection.parts.reading import Start, read_start, said_at_end
 
 LogProbs = NDArray[np.float64]
 _PROMPT = -1
 
 
-def log_probs(model: Any, prompting: Prompting, clips: Sequence[Samples]) -> LogProbs:
-    """Natural log-probabilities of LABELS, shape (clips, 2); of a clip longer than the window, those of its most spoken piece."""
+@torch.inference_mode()
+def log_probs(model: Any, prompting: Prompting, clips: Sequence[Samples], start: Start = ()) -> LogProbs:
+    """Natural log-probabilities of LABELS, shape (clips, 2); of a clip longer than the window, those of its most spoken piece.
+
+    With `start_of` the model as it is now, what all prompts begin with is not read again.
+    """
     pieces = [prompting.pieces(clip) for clip in clips]
-    found = of_features(model, prompting, [prompting.features(piece) for some in pieces for piece in some])
+    found = of_features(model, prompting, [prompting.features(piece) for some in pieces for piece in some], start)
     ends = np.cumsum([len(some) for some in pieces])
     parts = np.split(found, ends[:-1])
     return np.stack([part[int(np.argmax(part[:, 0] - part[:, 1]))] for part in parts])
 
 
-def of_features(model: Any, prompting: Prompting, rows: Sequence[Features]) -> LogProbs:
+def of_features(model: Any, prompting: Prompting, rows: Sequence[Features], start: Start = ()) -> LogProbs:
     """The same of features, a row a piece."""
-    return of_batch(model, prompting.batch(rows), prompting.labels)
+    return of_batch(model, prompting.batch(rows, started=bool(start)), prompting.labels, start)
 
 
 @torch.no_grad()
-def of_batch(model: Any, batch: Batch, labels: Sequence[Sequence[int]]) -> LogProbs:
-    """Log-probabilities of each of `labels` after each row of a left-padded batch, shape (rows, labels)."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+def start_of(model: Any, prompting: Prompting) -> Start:
+    """What the model knows after the tokens before the sound, which are the same in all prompts; worthless once it learns."""
+    base = _base(model)
+    tokens = torch.tensor([prompting.start], dtype=torch.long, device=base.device)
+    return read_start(base.model.language_model, base.get_input_embeddings()(tokens)) if prompting.start else ()
+
+
+@torch.no_grad()
+def of_batch(model: Any, batch: Batch, labels: Sequence[Sequence[int]], start: Start = ()) -> LogProbs:
+    """Log-probabilities of each of `labels` after `start` and each row of a left-padded batch, shape (rows, labels)."""
+    base, begun = _base(model), start[0].tokens if start else 0
     batch = {name: tensor.to(base.device) for name, tensor in batch.items()}
     prompts, read = embedded(base, batch), batch["attention_mask"].bool()
     branches = _branches(labels, prompts.device)
     behind = base.get_input_embeddings()(branches.given).to(prompts.dtype).expand(len(prompts), -1, -1)
-    said = base.model.language_model(
-        inputs_embeds=torch.cat([prompts, behind], dim=1),
-        attention_mask=_blinded(_sight(read, branches.label), prompts.dtype),
-        position_ids=torch.cat([(read.cumsum(1) - 1).clamp(min=0), read.sum(1, keepdim=True) + branches.depth], dim=1),
-        use_cache=False,
-    ).last_hidden_state[:, prompts.shape[1] - 1 :]
+    said = said_at_end(
+        base.model.language_model,
+        start,
+        torch.cat([prompts, behind], dim=1),
+        _blinded(_sight(read, branches.label, begun), prompts.dtype),
+        torch.cat([(read.cumsum(1) - 1).clamp(min=0), read.sum(1, keepdim=True) + branches.depth], dim=1) + begun,
+        1 + len(branches.due),
+    )
     found = torch.log_softmax(base.lm_head(said).float(), dim=-1)
     firsts = found[:, 0, [label[0] for label in labels]]
     rest = found[:, 1:].gather(-1, branches.due.expand(len(found), -1)[..., None])[..., 0]
     return np.asarray(firsts.index_add(1, branches.label, rest).double().cpu().numpy())
+
+
+def _base(model: Any) -> Any:
+    """Without what adapters wrap around it; they stay in its layers."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 class _Branches(NamedTuple):
@@ -71,22 +92,24 @@ def _branches(labels: Sequence[Sequence[int]], device: torch.device) -> _Branche
     return _Branches(*columns)
 
 
-def _sight(read: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Which token sees which, shape (rows, tokens, tokens): the prompt what is before, a label that and what is before in itself.
+def _sight(read: torch.Tensor, label: torch.Tensor, begun: int) -> torch.Tensor:
+    """Which token sees which, shape (rows, tokens, begun + tokens): the prompt what is before, a label that and what is before in
+    itself, each what had `begun`.
 
-    Padding sees itself alone, as nothing may be blind to all.
+    Padding sees itself of these, as nothing may be blind to all.
     """
     count = read.shape[1] + len(label)
     branch = torch.cat([label.new_full((read.shape[1],), _PROMPT), label])
     before = torch.ones(count, count, dtype=torch.bool, device=read.device).tril()
     own = (branch[:, None] == branch) | (branch == _PROMPT)
     there = torch.cat([read, read.new_ones(len(read), len(label))], dim=1)
-    return (before & own & there[:, None]) | torch.eye(count, dtype=torch.bool, device=read.device)
+    seen = (before & own & there[:, None]) | torch.eye(count, dtype=torch.bool, device=read.device)
+    return torch.nn.functional.pad(seen, (begun, 0), value=True)
 
 
 def _blinded(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """As what attention adds, shape (rows, 1, tokens, tokens)."""
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
 
 
 def probabilities(found: LogProbs) -> NDArray[np.float64]:

@@ -5,7 +5,6 @@ Releases have come out that do not, and say nothing: 5.10.0 to 5.10.3 put the em
 (https://github.com/huggingface/transformers/pull/41018). What they say then looks like a model that cannot tell.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from attune.dataset import SAMPLE_RATE_HZ, Samples
 from attune.errors import ModelError
 from attune.tasks.speech_detection.parts.prompting import Features, Prompting
-from attune.tasks.speech_detection.parts.scoring import of_batch
+from attune.tasks.speech_detection.parts.scoring import of_features, start_of
 
 RIGHT_RELEASE = "5.23.0"
 """Of transformers; the tests of this project hold it to that."""
@@ -34,7 +33,8 @@ def require_right_results(model: Any, prompting: Prompting) -> None:
     packed = getattr(model, "is_loaded_in_4bit", False)
     close = _LOOSE if packed else _CLOSE.get(dtype, _LOOSE)
     rows = [prompting.features(clip) for clip in _sounds(prompting.window_s)]
-    together, alone = _scores(model, prompting, rows), np.concatenate([_scores(model, prompting, [row]) for row in rows])
+    together = of_features(model, prompting, rows, start_of(model, prompting))
+    alone = np.concatenate([of_features(model, prompting, [row]) for row in rows])
     if not _near(together, alone, close):
         _refuse("a clip is scored otherwise in a batch than alone")
     if not _near(alone[:1], _plainly(model, prompting, rows[0]), close):
@@ -62,10 +62,6 @@ def _stored_rows(folder: Path) -> torch.Tensor | None:
                     rows: torch.Tensor = weights.get_slice(key)[:_ROWS]
                     return rows.float()
     return None
-
-
-def _scores(model: Any, prompting: Prompting, rows: Sequence[Features]) -> NDArray[np.float64]:
-    return of_batch(model, prompting.batch(rows), prompting.labels)
 
 
 @torch.no_grad()
