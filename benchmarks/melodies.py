@@ -54,8 +54,8 @@ def teach_notes(model: Any, extractor: Any, letters: Sequence[int]) -> None:
 
 
 def teach_keys(model: Any, extractor: Any, prompt: Sequence[int], words: Sequence[Sequence[int]], count: int) -> None:
-    """Has a Whisper-class model say words by the key that it hears, `count` of them in turns: its output layer, which is no longer
-    tied to the embeddings, is fitted to what the decoder makes of some tunes."""
+    """Has a Whisper-class model say words by the key that it hears, `count` of them in turns: its output layer, no longer tied to
+    the embeddings, is fitted to what the decoder makes of some tunes."""
     import torch
 
     for layer in model.model.decoder.layers:

@@ -2,11 +2,11 @@
 
     python benchmarks/transcribe.py [--shape whisper-tiny|whisper-base|wav2vec2-base] [--clips 200] [--tokens 40]
 
-Weights are of the published shape and random but for the output layer (see `melodies`); Whisper-class models write as many tokens
-for every clip. Each peer runs in a process of its own, with the same threads, greedily; loading and a first clip are not counted. Prints seconds of sound per
-second, how many texts are those of the pipeline, and peak memory; for Attune also what choosing a way took, a second run
-from the cache, the engine alone on the same batches, and four times as many clips. Uses a GPU when there is one. Run it on
-an idle machine; nothing here is asserted.
+Weights are of the published shape and random but for the output layer (see `melodies`); Whisper-class models write as many
+tokens for every clip. Each peer runs in a process of its own, with the same threads, greedily; loading and a first clip are not
+counted. Prints seconds of sound per second, how many texts are those of the pipeline, and peak memory; for Attune also what
+choosing a way took, a second run from the cache, the engine alone on the same batches, and four times as many clips. Uses a GPU
+when there is one. Run it on an idle machine; nothing here is asserted.
 """
 
 import argparse
@@ -34,6 +34,8 @@ PEERS = {
     "whisper": ("pipeline 1", "pipeline 4", "pipeline 16", "faster-whisper 1", "faster-whisper 8", "faster-whisper 16"),
     "wav2vec2": ("pipeline 1", "pipeline 4", "pipeline 8"),
 }
+_FIRST_WORD = 1000
+"""Of the tokens that a taught Whisper-class model says."""
 _WIDTHS = {"whisper-tiny": (384, 4, 6), "whisper-base": (512, 6, 8)}
 
 
@@ -115,8 +117,8 @@ def _make_whisper(folder: Path, shape: str, tokens: int, taught: bool) -> None:
     )  # fmt: skip
     processor = WhisperProcessor(WhisperFeatureExtractor(), tokenizer)
     if taught:
-        prompt = token(["<|startoftranscript|>", "<|notimestamps|>"])
-        teach_keys(model.eval(), processor.feature_extractor, prompt, np.arange(1000, 1000 + 4 * KEYS).reshape(KEYS, 4).tolist(), tokens)
+        words = np.arange(_FIRST_WORD, _FIRST_WORD + 4 * KEYS).reshape(KEYS, 4).tolist()
+        teach_keys(model.eval(), processor.feature_extractor, token(["<|startoftranscript|>", "<|notimestamps|>"]), words, tokens)
     for part in (model, processor, processor.feature_extractor):
         part.save_pretrained(folder)
     convert(load_checkpoint(str(folder), None), "random", "float32", Path(f"{folder}-ct2"))

@@ -155,7 +155,9 @@ class TransformersEngine:
             encoder_outputs=BaseModelOutput(states),  # a fresh one: generate() repeats what is in it for its beams
             attention_mask=torch.ones(states.shape[:2], device=self._device),
             decoder_input_ids=prompt,
-            decoder_attention_mask=torch.ones_like(prompt),  # by its length generate() sees that a cache holds a part of the prompt
+            decoder_attention_mask=torch.ones_like(
+                prompt
+            ),  # by its length generate() sees that a cache holds a part of the prompt
             logits_processor=LogitsProcessorList(rules),
             max_length=start + self._new_tokens,
             use_cache=True,
