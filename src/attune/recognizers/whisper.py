@@ -1,7 +1,7 @@
 """Whisper-class models through transformers: one encoder pass a batch, greedy text, samples, n-best by beam search."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -167,7 +167,7 @@ class TransformersEngine:
         )
 
     def _scored(self, states: Any, prompts: list[list[int]], copies: int, *, timed: bool = False, **how: Any) -> list[Heard]:
-        """Decodings with the log-probability of each token among those allowed, by one pass over all; `copies` for each window."""
+        """Decodings with each token's log-probability among those allowed, by one pass over all; `copies` for each window."""
         start, scores = len(prompts[0]), []
         sequences = self._generate(states, prompts, timed=timed, **how)
         states = states.repeat_interleave(copies, dim=0)
@@ -181,8 +181,8 @@ class TransformersEngine:
         return [self._heard(*row) for row in zip(sequences[:, start:].tolist(), torch.cat(scores).tolist(), strict=True)]
 
     def _all_but(self, tokens: Sequence[int]) -> Any:
-        """What is added to the logits so that none of `tokens` is written. transformers finds out anew at each token which these are,
-        which takes as long as a small decoder does."""
+        """What is added to the logits so that none of `tokens` is written. transformers finds out at each token anew which these
+        are, which takes as long as a small decoder does."""
         allowed = torch.zeros(self._model.config.vocab_size, device=self._device)
         allowed[list(tokens)] = -torch.inf
         return allowed
