@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 RATE_HZ = 16_000
-KEYS = 7
+KEYS = 3
 _NOTE = RATE_HZ // 10
 _LOWEST_HZ, _HIGHEST_HZ = 150.0, 3500.0
 SCALE_HZ = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, 2 * KEYS)
@@ -44,7 +44,7 @@ def teach_notes(model: Any, extractor: Any, letters: Sequence[int]) -> None:
     import torch
 
     states, notes = [], []
-    for samples, played in _tunes(2):
+    for samples, played in _tunes(4):
         values = extractor(samples, sampling_rate=RATE_HZ, return_tensors="pt").input_values
         with torch.no_grad():
             states.append(model.wav2vec2(values).last_hidden_state[0])
@@ -62,7 +62,7 @@ def teach_keys(model: Any, extractor: Any, prompt: Sequence[int], words: Sequenc
         layer.encoder_attn.out_proj.weight.data *= _LISTENING
     sentences = [[some[n % len(some)] for n in range(count)] for some in words]
     states, said = [], []
-    for number, (samples, _) in enumerate(_tunes(6)):
+    for number, (samples, _) in enumerate(_tunes(32)):
         sentence = sentences[number % KEYS]
         features = extractor(samples, sampling_rate=RATE_HZ, return_tensors="pt").input_features
         with torch.no_grad():
@@ -79,16 +79,16 @@ _SURE = 20.0
 """Logits between what is right and everything else."""
 _LISTENING = 10.0
 """So many times as much as drawn does the sound count for the decoder."""
-_FIRST = 10
+_FIRST = 100
 """So many times does the first word count, which depends on the sound alone."""
 
 
 def _tunes(each: int) -> Iterator[tuple[Samples, NDArray[np.int64]]]:
-    """So many in each key, one key after the other."""
+    """So many in each key, one key after the other; most are short, as little sound in a long window is hardest to tell."""
     rng = np.random.default_rng(1)
-    for _ in range(each):
+    for number in range(each):
         for key in range(KEYS):
-            yield tune(key, float(rng.uniform(1, 15)), rng)
+            yield tune(key, float(rng.uniform(1, 3 if number % 3 else 15)), rng)
 
 
 def _fitted(states: Any, right: Sequence[int], size: int, *, centred: bool = True) -> tuple[Any, Any]:
