@@ -143,7 +143,9 @@ def _first_object(answer: str) -> dict[str, Any]:
     while start >= 0:
         try:
             content, _ = decoder.raw_decode(answer, start)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            raise Malformed("its JSON is nested too deeply") from None
+        except ValueError:
             start = answer.find("{", start + 1)
             continue
         return content if isinstance(content, dict) else {}
