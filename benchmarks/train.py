@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transcribe import RATE_HZ, make_clips, make_model
+from melodies import RATE_HZ, make_clips
+from transcribe import make_model
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH, RATE, RANK = 8, 1e-3, 8
@@ -105,7 +106,7 @@ def _print(name: str, run: dict[str, Any], peer: dict[str, Any], what: str = "")
 def _lay_out(folder: Path, shape: str, clips: int, layers: int = 12) -> None:
     """Random weights in `folder/model`, clips in `folder/clips`."""
     make_clips(folder / "clips", clips)
-    make_model(folder / "model", shape, 40)
+    make_model(folder / "model", shape, 40, taught=False)
     config = json.loads((folder / "model" / "config.json").read_text())
     if layers != config.get("num_hidden_layers", layers):
         from transformers import AutoConfig, AutoModelForCTC

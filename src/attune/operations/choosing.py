@@ -24,13 +24,15 @@ from attune.recognizers.transcription import SoundSource, hear_batches
 from attune.records import Utterance
 from attune.workcache import WorkCache, digest_of
 
-_METHOD = "ways 4"
+_METHOD = "ways 5"
 _TRIED_CLIPS = 64
-_REFERENCE_S, _FEWEST_CLIPS = 4.0, 8
+_REFERENCE_S, _FEWEST_CLIPS = 10.0, 8
 """How long the reference may take, unless it hears even fewer by then; what it has heard is what the others are compared on."""
 _WORTH = 1.2
 """Another way is taken where it is so many times as fast as one before it in the list, lest chance decide."""
-_TOGETHER = (16, 4, 1)
+_WORTH_MEMORY = 1.1
+"""The same for hearing more at once by the way that was taken."""
+_TOGETHER = (16, 8, 4, 1)
 """Clips at once that are tried, where nobody says how many."""
 
 
@@ -149,15 +151,15 @@ def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[
         if way not in said:
             attempt(way)
     sizes = sorted((way for way in (best, *others) if way in found), key=lambda way: way.batch_s)
-    best = _first_worth(sizes, found)  # the smaller takes less memory
+    best = _first_worth(sizes, found, _WORTH_MEMORY)
     why = "; ".join(f"{way}: {what}" for way, what in said.items())
     return Choice(best, f"{len(texts)} clips tried, {telling} with words: {why}"), telling
 
 
-def _first_worth(ways: Sequence[Way], took_s: dict[Way, float]) -> Way:
+def _first_worth(ways: Sequence[Way], took_s: dict[Way, float], margin: float = _WORTH) -> Way:
     best = ways[0]
     for way in ways[1:]:
-        if took_s[best] > _WORTH * took_s[way]:
+        if took_s[best] > margin * took_s[way]:
             best = way
     return best
 

@@ -56,8 +56,11 @@ def choose_way(name: str, params: ModelParams, clips: Clips, cache: WorkCache) -
     if told is None or params.engine != "auto" or params.precision != "auto" or not clips.utterances:
         return Choice(usual, "")
     reference = Way("transformers", "float32", usual.batch_s / 4)
-    half = ("bfloat16",) if device == "cpu" else ("bfloat16", "float16")
-    ways = [reference, usual, reference, *(replace(reference, compute_type=kind) for kind in half)]
+    if device == "cpu":  # some cores compute in bfloat16 many times as fast, if with much at once
+        half = [Way("transformers", "bfloat16", batch_s) for batch_s in (reference.batch_s, usual.batch_s, 4 * usual.batch_s)]
+    else:
+        half = [replace(reference, compute_type=kind) for kind in ("bfloat16", "float16")]
+    ways = [reference, usual, reference, *half]
     if refusal(told.family, told.config) is None:
         ways += [Way("ctranslate2", kind, usual.batch_s) for kind in _computed_in(device)]
     plain = params.model_copy(update={"safeguards": GREEDY})

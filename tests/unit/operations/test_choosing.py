@@ -127,7 +127,7 @@ def test_batches_are_tried_with_the_best(tmp_path: Path) -> None:
     choice, doors = chosen({REFERENCE: Ears(0.02, "a"), SAME: PerCall(0.0, "a")}, tmp_path, count=32, batches=True)
     assert choice.way.engine == "ctranslate2"
     assert choice.way.batch_s == 32.0
-    assert {way.batch_s for way in doors.opened} == {8.0, 32.0, 2.0}
+    assert {way.batch_s for way in doors.opened} == {8.0, 32.0, 16.0, 2.0}
 
 
 @pytest.mark.parametrize("spoilt", [{"way": 1}, "x", {"way": {"engine": "x"}, "why": ""}])
