@@ -268,7 +268,8 @@ def _engine(folder: Path, copies: int, tokens: int) -> dict[str, Any]:  # noqa: 
 def _bare(recognizer: Any, torch: Any) -> Callable[[list[np.ndarray]], Any]:
     """Features and the engine's own greedy decoding of one batch."""
     if recognizer.family == "ctc":
-        return lambda clips: recognizer._listen(clips)
+        parts = recognizer._batches  # models that hear padding get clips of one length only
+        return lambda clips: [recognizer._listen([clips[n] for n in part]) for part in parts([clip.size for clip in clips])]
     engine, extractor = recognizer.engine, recognizer._extractor
     if type(engine).__name__ == "Ct2Engine":
         import ctranslate2
