@@ -18,8 +18,8 @@ def split_params(**changes: Any) -> SplitParams:
 def train_params(**changes: Any) -> TrainParams:
     """Section `train`, for tiny models that learn what they hear as it is; `lora` and the like are merged key by key."""
     content = load_params(SHIPPED).train.model_dump()
-    lora = {"rank": 8, "alpha": 16}
-    quick = {"lora": lora, "augmentation": {"speed": 0.0}, "precision": "float32", "batch_size": 4, "evaluations_per_epoch": 1.0}
+    lora, plain = {"rank": 8, "alpha": 16}, {"speed": 0.0, "equalizer_db": 0.0, "noise_snr_db": None}
+    quick = {"lora": lora, "augmentation": plain, "precision": "float32", "batch_size": 4, "evaluations_per_epoch": 1.0}
     for key, value in [*quick.items(), *changes.items()]:
         content[key] = content[key] | value if isinstance(value, dict) else value
     return TrainParams.model_validate(content)
