@@ -38,7 +38,7 @@ METHODS = {
     "lora": {"train.method": "lora"},
     "lora, decoder": {"train.method": "lora", "train.part": "decoder"},
     "dora": {"train.method": "lora", "train.lora.variant": "dora"},
-    "full": {"train.method": "full"},
+    "full": {"train.method": "full", "train.learning_rate.full": 3e-4},  # tiny models take ten times a full-sized one's rate
 }
 
 
