@@ -10,7 +10,7 @@ import yaml
 from evaluations import evaluated, utterance
 from pages import Tones
 
-from attune.files import write_csv, write_json
+from attune.files import parse_yaml, write_csv, write_json
 from attune.operations.showing import write_reports
 from attune.params import load_params
 from attune.records import Utterance
@@ -52,7 +52,7 @@ def project(folder: Path, rank: int = 32) -> Path:
 
 def set_params(folder: Path, rank: int) -> None:
     """The shipped ones with that rank."""
-    content = yaml.safe_load(_SHIPPED.read_text(encoding="utf-8"))
+    content = parse_yaml(_SHIPPED.read_text(encoding="utf-8"))
     content["train"]["lora"]["rank"] = rank
     content["evaluate"]["bootstrap_samples"] = 500
     (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from attune.files import parse_yaml
 from attune.params import EvaluateParams, SplitParams, TrainParams, load_params
 
 SHIPPED = Path(__file__).parents[1] / "params.yaml"
@@ -35,7 +36,7 @@ def evaluate_params(**changes: Any) -> EvaluateParams:
 
 def write_params(path: Path, **sections: dict[str, Any]) -> None:
     """All of them at `path`, for a tiny random model called `base` on a CPU, with `sections` changed."""
-    content = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    content = parse_yaml(SHIPPED.read_text(encoding="utf-8"))
     small: dict[str, dict[str, Any]] = {
         "model": {"name": "base", "device": "cpu", "precision": "float32", "batch_s": 10.0},
         "convert_ct2": {"quantizations": ["float32"]},  # random weights do not survive rounding

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from typing_extensions import Self
 
 from attune.errors import ParamsError
+from attune.files import parse_yaml
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -510,7 +511,7 @@ def load_params(path: Path) -> Params:
 def read_yaml(path: Path) -> Any:
     """The contents of `path` as they are. Raises ParamsError where there is no such file, or no YAML in it."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ParamsError(f"{path} does not exist; run from the project's root") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -25,12 +26,32 @@ _OUTS = ("ct2", "exports.csv", "convert.json")
 _LICENCE = "Do what you like."
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Up to the evaluation and exported: a base with a licence, a corpus, and a tuned folder in which nothing was learnt."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        _work_in(folder, patch)
+        _make(folder)
+        _convert()
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Up to the evaluation: a base with a licence, a corpus, and a tuned folder in which nothing was learnt."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2]))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ATTUNE_CACHE", str(tmp_path / "cache"))
+def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of one's own."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    _work_in(tmp_path, monkeypatch)
+    return tmp_path
+
+
+def _work_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.syspath_prepend(str(Path(__file__).resolve().parents[2]))
+    patch.chdir(folder)
+    patch.setenv("ATTUNE_CACHE", str(folder / "cache"))
+
+
+def _make(folder: Path) -> None:
     _ask(quantizations=["float32", "int8"])
     base = tiny_models.make_whisper(Path("base"))
     (base / "README.md").write_text("---\nlicense: mit\nlanguage: en\n---\n# Base\n")
@@ -43,9 +64,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     digest = load_checkpoint("base", None).digest
     write_training_record(Path("finetuned"), TrainingRecord("base", None, "none", "whisper", base_digest=digest))
     record_lineage(Path("finetuned"), None, [Path("prepared") / UTTERANCES])
-    evaluate_into(tmp_path, errors=2)
+    evaluate_into(folder, errors=2)
     record_lineage(Path("metrics/evaluation"), Path("finetuned"), [Path("finetuned") / TRAINING_RECORD])
-    return tmp_path
 
 
 def _ask(**changes: Any) -> None:
@@ -72,7 +92,6 @@ def _bytes(root: Path) -> dict[str, bytes]:
 
 
 def test_the_folder_says_what_it_is_and_a_second_run_repeats_its_bytes(project: Path) -> None:
-    _convert()
     card = (project / "ct2/README.md").read_text()
     head = yaml.safe_load(card.split("---\n")[1])
     assert (head["license"], head["library_name"], head["language"]) == ("mit", "ctranslate2", "en")
@@ -104,7 +123,6 @@ def test_the_folder_says_what_it_is_and_a_second_run_repeats_its_bytes(project: 
 
 
 def test_what_each_export_takes_stands_apart_from_what_repeats(project: Path) -> None:
-    _convert()
     assert [row.split(",")[0] for row in (project / "exports.csv").read_text().splitlines()] == ["export", "float32", "int8"]
     timing = json.loads((project / "timing/convert.json").read_text())
     assert list(timing["exports"]) == ["float32", "int8"]
@@ -121,9 +139,8 @@ def test_what_each_export_takes_stands_apart_from_what_repeats(project: Path) ->
 
 @pytest.mark.parametrize("where", ["weights", "card", "list"])
 def test_a_full_disk_leaves_the_export_of_before(project: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    _ask(quantizations=["float32"])
-    _convert()
     before = _bytes(project)
+    assert json.loads((project / "ct2/attune.json").read_text())["quantization"] == "float32"
     _ask(quantizations=["int8"])
     with _full_disk(monkeypatch, where):
         told = _convert(expect=2).stderr.splitlines()
@@ -152,8 +169,7 @@ def _full_disk(monkeypatch: pytest.MonkeyPatch, where: str) -> Iterator[None]:
 
 
 def test_what_breaks_parity_leaves_the_export_of_before(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _ask(quantizations=["float32"])
-    _convert()
+    _ask(quantizations=["int8"])
     before = _bytes(project)
     monkeypatch.setattr("attune.operations.release.breach", lambda *_: "it says other words")
     assert "convert_ct2: it says other words" in _convert(expect=2).stderr
@@ -161,7 +177,6 @@ def test_what_breaks_parity_leaves_the_export_of_before(project: Path, monkeypat
 
 
 def test_adapters_of_another_base_leave_the_export_of_before(project: Path) -> None:
-    _convert()
     before = _bytes(project)
     tokens = project / "base/generation_config.json"
     tokens.write_text(tokens.read_text().replace('"max_length": 24', '"max_length": 23'))
@@ -170,6 +185,7 @@ def test_adapters_of_another_base_leave_the_export_of_before(project: Path) -> N
 
 
 def test_a_missing_evaluation_is_told(project: Path) -> None:
+    shutil.rmtree("ct2")
     (project / "metrics/evaluation/scores.json").unlink()
     assert "scores.json is missing or damaged; run: dvc repro --force evaluate" in _convert(expect=2).stderr
     assert not (project / "ct2").exists()

@@ -24,6 +24,7 @@ BASES = {
     "facebook/wav2vec2-base-960h": "wav2vec2",
     "openai/whisper-small": "whisper",
     "Qwen/Qwen2-Audio-7B-Instruct": "qwen2_audio",
+    "models/tiny/whisper": "whisper",
     "models/tiny-detector": "qwen2_audio",
 }
 ON_TOP_OF = {"qwen2-audio-detection-noisy": "qwen2-audio-detection"}

@@ -11,10 +11,8 @@ from typing import Any
 import yaml
 
 from attune.errors import RegistryError
+from attune.files import parse_yaml
 from attune.shell import Shell
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where there is one: dvc.lock is long, and takes Python's own half a second."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def _digests(outs: Any) -> Iterator[tuple[str, str]]:
 def _yaml(shell: Shell, revision: str, file: str) -> Mapping[str, Any]:
     """The file's content; empty where git has none."""
     try:
-        content = yaml.load(shell.text(revision, file) or "", Loader=_LOADER)  # noqa: S506, a safe one
+        content = parse_yaml(shell.text(revision, file) or "")
     except yaml.YAMLError as error:
         raise RegistryError(f"{file} of {revision} is not readable YAML: {' '.join(str(error).split())}") from error
     return content if isinstance(content, dict) else {}

@@ -4,15 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from attune.checkpoints import load_checkpoint
 from attune.cli import main
 from attune.errors import ParamsError
-from attune.finetuning.families import Example
-from attune.finetuning.training import finetune
 from attune.operations.presets import about, apply, changes, names
 from attune.params import load_params
 
@@ -44,23 +40,6 @@ def test_each_preset_makes_valid_params_and_keeps_every_comment(name: str, param
     assert changes(PRESETS, name, params) == []
     assert f"attune preset {name}" in (PRESETS / f"{name}.yaml").read_text()
     assert len(about(PRESETS, name)) > 40
-
-
-@pytest.mark.parametrize("name", names(PRESETS))
-def test_each_presets_training_runs_on_a_tiny_model_of_its_family(name: str, params: Path, tmp_path: Path) -> None:
-    class Tones:
-        def __getitem__(self, utterance_id: str) -> np.ndarray:
-            return (0.2 * np.sin(np.arange(16_000) * (0.05 + 0.02 * int(utterance_id)))).astype(np.float32)
-
-    apply(PRESETS, name, params)
-    chosen = load_params(params)
-    family = "ctc" if "wav2vec2" in chosen.model.name else "whisper"
-    settings = chosen.train.model_copy(update={"epochs": 1})
-    examples = [Example(str(n), text, 1.0) for n, text in enumerate(["go back", "stop", "yes please", "seven two"])]
-    checkpoint = load_checkpoint(str(ROOT / "models" / "tiny" / family), None)
-    report = finetune(checkpoint, examples, examples, Tones(), settings, None, tmp_path / "out", tmp_path / "work")
-    assert report.steps >= 1
-    assert any((tmp_path / "out").rglob("*.safetensors"))
 
 
 def test_a_dry_run_changes_nothing_and_shows_everything(params: Path) -> None:
