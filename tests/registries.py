@@ -97,13 +97,18 @@ def make_place(folder: Path) -> Place:
     return place
 
 
-def own_place(made: Path, folder: Path) -> Place:
-    """A copy in `folder` of the project `anna` in `made`, with a git remote and a storage of its own beside it, to change."""
+def own_place(made: Path, folder: Path, storage: tuple[str, str] | None = None) -> Place:
+    """A copy in `folder` of the project `anna` in `made`, with a git remote and a storage of its own, to change.
+
+    That is a folder beside it, or what DVC's settings say with the first text of `storage` replaced by the second.
+    """
     shutil.copytree(made, folder)
     place = Place(folder / "anna")
     git(place.folder, "remote", "set-url", "origin", str(folder / "shared.git"))
     config = place.folder / ".dvc" / "config"
-    config.write_text(config.read_text().replace(str(made / "storage"), str(folder / "storage")))
+    before, after = storage or (str(made / "storage"), str(folder / "storage"))
+    assert before in config.read_text()
+    config.write_text(config.read_text().replace(before, after))
     commit(place.folder, "storage of its own")
     git(place.folder, "push", "--quiet", "origin", "main")
     return place

@@ -1,5 +1,6 @@
 """Pushing to and pulling from Google's storage, over an emulator: whole after a kill of either side, and damage is noticed."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -9,27 +10,34 @@ from pathlib import Path
 import pytest
 from cloud import Emulator, emulating, environment
 from projects import commit, git
-from registries import GIT, Place, make_place
+from registries import GIT, Place, make_place, own_place
 
 PARTS, PART = 24, 400_000
 """Of a model; none ends in a line break, which the emulator takes for the end of the message and drops."""
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """A project whose storage is a bucket, the folder of that cloud, and where it answered."""
+    folder = tmp_path_factory.mktemp("made")
+    with emulating(folder / "cloud") as server:
+        (folder / "w").mkdir()
+        place = make_place(folder / "w" / "anna")
+        place.run("attune", "storage", "use", "gs://bkt/store", *server.options)
+    return folder / "w", folder / "cloud", server.endpoint
+
+
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Emulator]:
+def cloud(made: tuple[Path, Path, str], tmp_path: Path) -> Iterator[Emulator]:
+    shutil.copytree(made[1], tmp_path / "cloud")
     with emulating(tmp_path / "cloud") as server:
         yield server
 
 
 @pytest.fixture
-def anna(tmp_path: Path, cloud: Emulator) -> Place:
-    """A project whose storage is a bucket."""
-    (tmp_path / "w").mkdir()
-    place = make_place(tmp_path / "w" / "anna")
-    place.run("attune", "storage", "use", "gs://bkt/store", *cloud.options)
-    commit(place.folder, "storage")
-    git(place.folder, "push", "--quiet", "origin", "main")
-    return place
+def anna(made: tuple[Path, Path, str], tmp_path: Path, cloud: Emulator) -> Place:
+    """A copy of one's own."""
+    return own_place(made[0], tmp_path / "w", (made[2], cloud.endpoint))
 
 
 @pytest.fixture
