@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import resource
 import sys
 from collections.abc import Callable, Iterable
@@ -43,6 +44,28 @@ def choose_dtype(wanted: Precision, device: str) -> Any:
     if wanted == "float16" and device == "cpu":
         raise EnvironmentFault("precision float16 needs a GPU; set model.precision to auto, float32 or bfloat16")
     return getattr(torch, wanted)
+
+
+def processor() -> tuple[str, frozenset[str]]:
+    """Its model's name, and the flags of what it can do as Linux gives them; elsewhere a name alone."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return facts.get("model name") or platform.processor(), frozenset(facts.get("flags", "").split())
+
+
+def learns_in_bfloat16(device: str) -> bool:
+    """Whether steps are quicker in bfloat16 than in float32: on GPUs that have it, on processors with matrix units (AMX), and on
+    AMD's with AVX512-BF16. Intel's that have AVX512-BF16 alone took half as long again for it.
+    """
+    if device == "cuda":
+        import torch
+
+        return bool(torch.cuda.is_bf16_supported())
+    name, flags = processor()
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and name.startswith("AMD"))
 
 
 def workers_and_threads(device: str) -> tuple[int, int]:

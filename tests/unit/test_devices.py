@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from attune import devices
+
 _GROWS = """
 import resource, numpy
 from attune.devices import reuse_freed_memory
@@ -41,3 +43,25 @@ def test_the_growth_of_memory_is_that_of_the_work() -> None:
         pytest.skip("this system does not tell")
     assert 30 < grown[0] < 70
     assert 70 < grown[1] < 110
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "learns"),
+    [
+        ("Intel(R) Xeon(R) Processor", {"avx512_bf16", "amx_tile", "amx_bf16"}, True),
+        ("Intel(R) Xeon(R) Processor", {"avx512_bf16"}, False),
+        ("AMD EPYC 9B14", {"avx512_bf16"}, True),
+        ("AMD EPYC 7B13", {"avx2"}, False),
+        ("arm", set(), False),
+    ],
+)
+def test_a_processor_learns_in_bfloat16_where_that_is_quicker(monkeypatch, name: str, flags: set[str], learns: bool) -> None:
+    monkeypatch.setattr(devices, "processor", lambda: (name, frozenset(flags)))
+    assert devices.learns_in_bfloat16("cpu") is learns
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells it so")
+def test_a_processor_tells_its_name_and_what_it_can_do() -> None:
+    name, flags = devices.processor()
+    assert name
+    assert {"sse2", "asimd"} & flags or not flags  # an ARM core calls them features

@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 
 from attune.checkpoints import quietly
 from attune.errors import EnvironmentFault, TrainingError
+from attune.finetuning.adapters import add_in_place
 from attune.finetuning.families import Family
 from attune.params import TrainParams
 
@@ -46,6 +47,8 @@ def prepared(model: Any, family: Family, params: TrainParams, device: str, *, ne
     config.target_modules = sorted(config.target_modules or ())  # peft has a set, which is written in another order each run
     if params.method == "lora" and lora.variant != "dora":  # DoRA takes the norm of weights in the type of its input
         _take_input_as_it_is(adapted)
+        if device == "cpu":  # where it was measured
+            add_in_place(adapted)
     # told, as peft would compare vocabularies to find out: CTC models have no embeddings, and an earlier result is not on the hub
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)  # type: ignore[method-assign]
     return adapted

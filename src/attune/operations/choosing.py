@@ -7,16 +7,15 @@ of model, so that base and tuned model are heard the same way.
 import json
 import math
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
 from attune.checkpoints import Outline
 from attune.dataset import Samples
+from attune.devices import processor
 from attune.errors import AttuneError, EnvironmentFault
 from attune.recognizers.batching import padded_s
 from attune.recognizers.protocol import Recognizer
@@ -107,12 +106,8 @@ def device_name(device: str) -> str:
         import torch
 
         return str(torch.cuda.get_device_name())
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return f"{model}, {os.cpu_count()} cores"
+    model, flags = processor()
+    return f"{model}, {os.cpu_count()} cores" + (", AMX" if "amx_tile" in flags else "")
 
 
 def _tried(ways: Sequence[Way], open_as: Open, clips: Clips, together: Sequence[int]) -> tuple[Choice, int]:

@@ -1,5 +1,6 @@
 """Which way to hear is chosen: the fastest that says the same, by a margin, remembered per device and kind of model."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from attune.checkpoint_parts import Family
 from attune.checkpoints import Outline
 from attune.dataset import Samples
+from attune.operations import choosing
 from attune.operations.choosing import Choice, Clips, Way, choose, device_name
 from attune.recognizers.protocol import Transcript
 from attune.records import Utterance
@@ -140,5 +142,7 @@ def test_a_spoilt_memory_is_no_memory(tmp_path: Path, spoilt: Any) -> None:
     assert chosen(ears, tmp_path)[1].opened
 
 
-def test_the_device_is_named_with_its_cores() -> None:
-    assert device_name("cpu").endswith("cores")
+def test_the_device_is_named_with_its_cores_and_matrix_units(monkeypatch) -> None:
+    assert "cores" in device_name("cpu")
+    monkeypatch.setattr(choosing, "processor", lambda: ("Xeon", frozenset({"amx_tile"})))
+    assert re.fullmatch(r"Xeon, \d+ cores, AMX", device_name("cpu"))
