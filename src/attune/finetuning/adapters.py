@@ -50,6 +50,7 @@ class AddedInPlace(torch.autograd.Function):
         kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         with torch.autocast(device, enabled=False):
             rows = hidden.reshape(-1, hidden.shape[-1]).to(kind)
+            ctx.scale, ctx.shape, ctx.kinds = scale, hidden.shape, (hidden.dtype, down.dtype, up.dtype)
             weight, down, up = weight.to(kind), down.to(kind), (scale * up).to(kind)
             inner = rows @ down.T
             out = rows @ weight.T
@@ -59,16 +60,14 @@ class AddedInPlace(torch.autograd.Function):
                 ones = inner.new_ones(len(inner), 1)
                 out.addmm_(torch.cat([inner, ones], dim=1), torch.cat([up, bias.to(kind)[:, None]], dim=1).T)
         ctx.save_for_backward(rows, weight, down, up, inner)
-        ctx.scale, ctx.kinds = scale, (hidden.dtype, hidden.shape)
-        return out.view(*hidden.shape[:-1], -1)
+        return out.view(*hidden.shape[:-1], len(weight))
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         rows, weight, down, up, inner = ctx.saved_tensors
         slopes = gradient.reshape(-1, gradient.shape[-1])
-        narrow = slopes @ up
+        narrow, (hidden_kind, down_kind, up_kind) = slopes @ up, ctx.kinds
         back = None
         if ctx.needs_input_grad[0]:
-            kind, shape = ctx.kinds
-            back = (slopes @ weight).addmm_(narrow, down).to(kind).view(shape)
-        return back, None, None, (narrow.T @ rows).float(), (slopes.T @ inner).float() * ctx.scale, None
+            back = (slopes @ weight).addmm_(narrow, down).to(hidden_kind).view(ctx.shape)
+        return back, None, None, (narrow.T @ rows).to(down_kind), (slopes.T @ inner).to(up_kind) * ctx.scale, None
