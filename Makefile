@@ -7,7 +7,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
-# Python keeps what it has compiled, whatever the environment says: importing torch and transformers takes a third of the time.
+# Python keeps what it has compiled, whatever the environment says: importing torch and transformers takes half the time then.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test test-long setup lint clean-venv

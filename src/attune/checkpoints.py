@@ -91,7 +91,7 @@ def outline(name: str, revision: str | None, language: str | None = None) -> Out
     if (folder / _ADAPTER_CONFIG).is_file():
         base = outline(*_base_of(folder, revision), language)
         return replace(base, name=name, digest=_adapted_digest(base.digest, folder))
-    family, model_class, _ = _kind(folder)
+    family, model_class = _kind(folder)
     require_files(folder, model_class)
     from transformers import AutoConfig
 
@@ -153,7 +153,7 @@ def quietly() -> Iterator[None]:
 
 
 def _load_base(name: str, folder: Path, language: str | None) -> Checkpoint:
-    family, model_class, processor_class = _kind(folder)
+    (family, model_class), processor_class = _kind(folder), _processor_class(folder)
     require_files(folder, model_class)
     import torch
     import transformers
@@ -255,17 +255,34 @@ def _adapted_digest(base: str, folder: Path) -> str:
     return hashlib.sha256(f"{base} {files_digest(folder)}".encode()).hexdigest()
 
 
-def _kind(folder: Path) -> tuple[Family, str, str]:
-    """The family, and the names of transformers' classes for its model and its processor."""
-    from transformers.models.auto import auto_mappings, modeling_auto
+def _kind(folder: Path) -> tuple[Family, str]:
+    """The family, and the name of transformers' class for its model."""
+    from transformers.models.auto import modeling_auto
 
-    kind = read_json(folder / "config.json").get("model_type")
-    if isinstance(kind, str) and (processor := auto_mappings.PROCESSOR_MAPPING_NAMES.get(kind)):
-        if model := modeling_auto.MODEL_FOR_CTC_MAPPING_NAMES.get(kind):
-            return "ctc", model, processor
-        if model := modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES.get(kind):
-            return kind.replace("-", "_"), model, processor
-    raise ModelError(f"{folder} is a {kind!r} model, which is no speech-to-text model that transformers {_release()} knows")
+    kind = _model_type(folder)
+    if model := modeling_auto.MODEL_FOR_CTC_MAPPING_NAMES.get(kind):
+        return "ctc", model
+    if model := modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES.get(kind):
+        return kind.replace("-", "_"), model
+    raise _unknown(folder, kind)
+
+
+def _processor_class(folder: Path) -> str:
+    """The name of transformers' class for its processor."""
+    from transformers.models.auto import processing_auto  # which completes the table of auto_mappings, and takes seconds
+
+    kind = _model_type(folder)
+    if processor := processing_auto.PROCESSOR_MAPPING_NAMES.get(kind):
+        return processor
+    raise _unknown(folder, kind)
+
+
+def _model_type(folder: Path) -> str:
+    return str(read_json(folder / "config.json").get("model_type"))
+
+
+def _unknown(folder: Path, kind: str) -> ModelError:
+    return ModelError(f"{folder} is a {kind!r} model, which is no speech-to-text model that transformers {_release()} knows")
 
 
 def _release() -> str:

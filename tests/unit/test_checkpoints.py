@@ -1,6 +1,7 @@
 import json
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,6 +46,18 @@ def _copy(whisper: Path, tmp_path: Path) -> Path:
 
 def _edit(path: Path, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm"])
+def test_a_process_that_has_imported_nothing_else_opens_the_kin_of_wav2vec2(kind: str, tmp_path: Path) -> None:
+    """transformers' table of processors lacks some of them until another of its modules was imported."""
+    folder = tiny_models.make_wav2vec2(tmp_path / kind, "layer", kind)
+    code = (
+        "import sys; from attune.checkpoints import load_checkpoint, outline; "
+        "print(outline(sys.argv[1], None).family, load_checkpoint(sys.argv[1], None).config.model_type)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["ctc", kind]
 
 
 def test_half_precision_weights_are_opened_in_float32(whisper: Path, tmp_path: Path) -> None:
