@@ -269,10 +269,10 @@ def _kind(folder: Path) -> tuple[Family, str]:
 
 def _processor_class(folder: Path) -> str:
     """The name of transformers' class for its processor."""
-    from transformers.models.auto import processing_auto  # which completes the table of auto_mappings, and takes seconds
+    from transformers.models.auto import auto_mappings, processing_auto  # noqa: F401 : the second completes the first, in seconds
 
     kind = _model_type(folder)
-    if processor := processing_auto.PROCESSOR_MAPPING_NAMES.get(kind):
+    if processor := auto_mappings.PROCESSOR_MAPPING_NAMES.get(kind):
         return processor
     raise _unknown(folder, kind)
 
