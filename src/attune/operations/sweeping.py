@@ -1,11 +1,12 @@
 """Several settings tried one after another: the commands of DVC's queue for every combination, and running them."""
 
 import itertools
+import logging
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ from typing import Any
 import yaml
 
 from attune.errors import EnvironmentFault, ParamsError
+from attune.operations.queueing import run_to_its_end, take_back
+from attune.operations.revisions import Repository
 from attune.params import check_params, load_params
+from attune.report.wording import counted
+
+_LOG = logging.getLogger(__name__)
+_ATTEMPTS = 3
 
 _RANK, _ALPHA, _MODEL = "train.lora.rank", "train.lora.alpha", "model.name"
 Setting = tuple[str, str]
@@ -68,14 +75,43 @@ def plan(params_file: Path, values: Mapping[str, Sequence[str]], name: str, jobs
 
 
 def run(sweep: Sweep, folder: Path) -> None:
-    """Queues all and waits until they are done. Raises EnvironmentFault where DVC does not do a command."""
-    for command in sweep.commands():
-        done = subprocess.run([sys.executable, "-m", *command], cwd=folder, check=False)  # noqa: S603, made above, no shell
-        if done.returncode:
-            raise EnvironmentFault(
-                f"{shlex.join(command)} ended with code {done.returncode}; what it said stands above. Queued experiments: "
-                "dvc queue status; to drop them: dvc queue remove --all"
-            )
+    """Queues all and waits until they are done; what the queue loses is queued again.
+
+    Raises EnvironmentFault where DVC refuses a command, and where experiments fail; the others are done then.
+    """
+    *queued, run_all = sweep.commands()
+    commands = dict(zip(sweep.experiments, queued, strict=True))
+    missing = list(commands)
+    for _ in range(_ATTEMPTS):
+        for name in missing:
+            _do(commands[name], folder)
+        ended = run_to_its_end(run_all, folder)
+        missing = _missing(commands, folder)
+        if ended or not missing:
+            break
+        _LOG.warning("DVC's queue lost %s; queued again", ", ".join(missing))
+        take_back(missing, folder)
+    if missing:
+        raise EnvironmentFault(
+            f"{counted(len(missing), 'experiment')} failed: {', '.join(missing)}. See what each said: dvc queue logs NAME; where "
+            f"that is nothing, {folder / '.dvc/tmp/exps/celery'}/*.out. The others are done; drop those and queue them again: "
+            "dvc queue remove --failed; attune sweep"
+        )
+
+
+def _do(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", *command], cwd=folder, check=False)  # noqa: S603, made above, no shell
+    if done.returncode:
+        raise EnvironmentFault(
+            f"{shlex.join(command)} ended with code {done.returncode}; what it said stands above. Queued experiments: "
+            "dvc queue status; to drop them: dvc queue remove --all"
+        )
+
+
+def _missing(names: Iterable[str], folder: Path) -> list[str]:
+    repository = Repository(folder)
+    made = {each.name for each in repository.experiments(repository.resolve("HEAD").commit or "")}
+    return [name for name in names if name not in made]
 
 
 def _with_alpha(settings: list[Setting], ratio: float) -> list[Setting]:

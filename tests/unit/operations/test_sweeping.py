@@ -11,15 +11,21 @@ import pytest
 import yaml
 from projects import commit, evaluate_into, project
 
-from attune.errors import ParamsError
-from attune.operations.sweeping import plan
+from attune.errors import EnvironmentFault, ParamsError
+from attune.operations.sweeping import plan, run
 
 ROOT = Path(__file__).parents[3]
 _RANKS, _MODELS = ("4", "8", "16"), ("whisper", "ctc")
 _STAGE = """
-import shutil, sys, yaml
+import os, psutil, shutil, sys, yaml
 params = yaml.safe_load(open("params.yaml"))
 name = f"{params['train']['lora']['rank']}-{params['model']['name'].rpartition('/')[2]}"
+if name == "8-ctc" and not os.path.exists(sys.argv[1]):
+    open(sys.argv[1], "w").close()
+    worker = next(each for each in psutil.Process().parents() if "queue-worker" in each.cmdline())
+    worker.kill()
+if params["train"]["epochs"] == 7:
+    sys.exit("there is no model of seven epochs")
 shutil.rmtree("metrics", ignore_errors=True)
 shutil.copytree(f"made/{name}/metrics", "metrics")
 """
@@ -70,12 +76,13 @@ def test_ranks_and_both_tiny_models_are_six_experiments(tmp_path: Path) -> None:
     assert len(plan(small(tmp_path), values, "sweep", 1).experiments) == 6
 
 
-def test_sweep_runs_through_the_queue_of_dvc_and_is_compared_and_shown_on_one_screen(tmp_path: Path) -> None:
+def test_sweep_runs_through_the_queue_of_dvc_though_a_worker_dies_and_is_shown_on_one_screen(tmp_path: Path) -> None:
     folder = _pipeline(tmp_path)
     ranks = [part for rank in _RANKS for part in ("--rank", rank)]
     models = [part for model in _MODELS for part in ("--model", f"models/tiny/{model}")]
     done = _attune(folder, "sweep", *ranks, *models, "--jobs", "2", "--run")
     names = [f"sweep-rank-{rank}-{model}" for rank in _RANKS for model in _MODELS]
+    assert (tmp_path / "died").exists()
     assert f"6 experiments; compare with: attune compare {' '.join(names)}" in done
     compared = _attune(folder, "compare", *names, "--csv", "compared.csv")
     with (folder / "compared.csv").open(encoding="utf-8") as file:
@@ -86,6 +93,12 @@ def test_sweep_runs_through_the_queue_of_dvc_and_is_compared_and_shown_on_one_sc
     assert rows[names[5]]["on_pareto_front"] == "1"
     assert "sweep-rank-16-ctc: model.name=models/tiny/ctc" in compared
     _require_one_screen(folder, names)
+
+
+def test_experiments_that_fail_are_named_and_the_others_are_done(tmp_path: Path) -> None:
+    folder = _pipeline(tmp_path)
+    with pytest.raises(EnvironmentFault, match=r"1 experiment failed: s-rank-4-epochs-7\. See what each said"):
+        run(plan(folder / "params.yaml", {"train.lora.rank": ["4"], "train.epochs": ["7"]}, "s", 1), folder)
 
 
 def _require_one_screen(folder: Path, names: list[str]) -> None:
@@ -113,7 +126,7 @@ def _pipeline(tmp_path: Path) -> Path:
         {f"metrics/{name}": {"cache": False}} for name in ("evaluation", "evaluation_results.json")
     ]
     stage = {
-        "cmd": f"{sys.executable} stage.py",
+        "cmd": f"{sys.executable} stage.py {tmp_path / 'died'}",
         "deps": ["stage.py", "made"],
         "params": ["model", "train"],
         "outs": outs,
