@@ -1,7 +1,6 @@
 """The `attune` command: what people run beside `dvc repro`. Thin, like the stages; paths come from params.yaml."""
 
 import errno
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,7 @@ from attune.cli_experiments import compare, sweep
 from attune.cli_gold import gold, llm
 from attune.cli_models import model
 from attune.cli_storage import storage
-from attune.commandline import PARAMS, AttuneGroup, load_params, one_line
+from attune.commandline import PARAMS, AttuneGroup, load_params, one_line, settle
 from attune.errors import DataError
 from attune.files import write_text
 
@@ -22,7 +21,7 @@ _MODELS = {"whisper": Path("models/tiny/whisper"), "ctc": Path("models/tiny/ctc"
 @click.group(name="attune", cls=AttuneGroup)
 def main() -> None:
     """Fine-tunes speech-to-text models on your own recordings, and proves on held-out speakers what that brought."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in stages/__init__.py
+    settle()
 
 
 main.add_command(gold)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attune.commandline import PARAMS, AttuneGroup, load_params, one_line, uncollected
+from attune.commandline import PARAMS, AttuneGroup, load_params, one_line
 from attune.errors import DataError, RegistryError
 
 if TYPE_CHECKING:
@@ -152,7 +152,6 @@ def history(name: str, params_file: Path) -> None:
     "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="DVC settings to add, as credentials are."
 )
 @_NAME
-@uncollected()
 def pull(version: str | None, stage: str | None, folder: Path, repo: str, config: Path | None, name: str) -> None:
     """Fetches VERSION, or what is in a stage, into a folder; a folder that is right is left alone. Needs no project around it."""
     from attune.registry.origins import Source

@@ -56,9 +56,9 @@ def processor() -> tuple[str, frozenset[str]]:
     return facts.get("model name") or platform.processor(), frozenset(facts.get("flags", "").split())
 
 
-def learns_in_bfloat16(device: str) -> bool:
-    """Whether steps are quicker in bfloat16 than in float32: on GPUs that have it, on processors with matrix units (AMX), and on
-    AMD's with AVX512-BF16. Intel's that have AVX512-BF16 alone took half as long again for it.
+def quick_in_bfloat16(device: str) -> bool:
+    """Whether torch is quicker in bfloat16 than in float32: on GPUs that have it, on processors with matrix units (AMX), and on
+    AMD's with AVX512-BF16. Intel's that have AVX512-BF16 alone took half as long again for a step in it.
     """
     if device == "cuda":
         import torch

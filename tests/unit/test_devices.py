@@ -55,9 +55,9 @@ def test_the_growth_of_memory_is_that_of_the_work() -> None:
         ("arm", set(), False),
     ],
 )
-def test_a_processor_learns_in_bfloat16_where_that_is_quicker(monkeypatch, name: str, flags: set[str], learns: bool) -> None:
+def test_a_processor_quick_in_bfloat16_where_that_is_quicker(monkeypatch, name: str, flags: set[str], learns: bool) -> None:
     monkeypatch.setattr(devices, "processor", lambda: (name, frozenset(flags)))
-    assert devices.learns_in_bfloat16("cpu") is learns
+    assert devices.quick_in_bfloat16("cpu") is learns
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells it so")

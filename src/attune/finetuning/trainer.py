@@ -18,7 +18,7 @@ from transformers import ProgressCallback, TrainingArguments
 
 from attune import scoring
 from attune.checkpoints import quietly
-from attune.devices import free_memory, is_memory, learns_in_bfloat16
+from attune.devices import free_memory, is_memory, quick_in_bfloat16
 from attune.errors import TrainingError
 from attune.finetuning import processes
 from attune.finetuning.buckets import LengthBuckets
@@ -206,7 +206,7 @@ def precision_of(params: TrainParams, device: str) -> str:
         raise TrainingError("train.precision is float16, which a CPU cannot train in; use auto, bfloat16 or float32")
     if wanted != "auto":
         return wanted
-    return "bfloat16" if learns_in_bfloat16(device) else "float32"
+    return "bfloat16" if quick_in_bfloat16(device) else "float32"
 
 
 class _Bar(ProgressCallback):

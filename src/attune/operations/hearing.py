@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attune.checkpoint_files import files_digest
 from attune.checkpoints import Outline, load_checkpoint, outline
-from attune.devices import choose_device, choose_dtype, peak_memory_mb, reuse_freed_memory
+from attune.devices import choose_device, choose_dtype, peak_memory_mb, quick_in_bfloat16, reuse_freed_memory
 from attune.errors import ModelError
 from attune.export.conversion import convert, refusal
 from attune.files import write_text
@@ -56,8 +56,9 @@ def choose_way(name: str, params: ModelParams, clips: Clips, cache: WorkCache) -
     if told is None or params.engine != "auto" or params.precision != "auto" or not clips.utterances:
         return Choice(usual, "")
     reference = Way("transformers", "float32", usual.batch_s / 4)
-    if device == "cpu":  # some cores compute in bfloat16 many times as fast, if with much at once
-        half = [Way("transformers", "bfloat16", batch_s) for batch_s in (reference.batch_s, usual.batch_s, 4 * usual.batch_s)]
+    if device == "cpu":  # some cores compute in bfloat16 many times as fast, if with much at once; others never do
+        sizes_s = (reference.batch_s, usual.batch_s, 4 * usual.batch_s) if quick_in_bfloat16(device) else ()
+        half = [Way("transformers", "bfloat16", batch_s) for batch_s in sizes_s]
     else:
         half = [replace(reference, compute_type=kind) for kind in ("bfloat16", "float16")]
     ways = [reference, usual, reference, *half]
