@@ -30,7 +30,9 @@ SAMPLE_RATE_HZ = 16_000
 _SHARD_S = 3600
 _FIRST_BITS = 3
 _HASH_BITS = 16
-_ROW_GROUP, _KEPT_GROUPS = 16, 8
+_ROW_GROUP = 16
+_KEPT_BYTES = 1 << 27
+"""Of FLAC, which is the sound of two hours: clips are asked for by their length or by chance, and a clip is read with 15 others."""
 _AS_IT_IS: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 """FLAC is as small as it gets, and no two clips are equal."""
 _SCHEMA = pa.schema([("id", pa.string()), ("audio", pa.binary())])
@@ -106,13 +108,14 @@ def read_rejected(folder: Path) -> list[Rejection]:
 
 
 class Sounds:
-    """The recordings of a prepared corpus by utterance id, read and decoded on demand: memory does not grow with their number."""
+    """The recordings of a prepared corpus by utterance id, read and decoded on demand; of what was read, 128 MB are kept."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, Lock()
         self._shards = [pq.ParquetFile(shard) for shard in sorted(folder.glob("audio-*.parquet"))]
         self._places = {name: place for number in range(len(self._shards)) for name, place in self._ids(number)}
         self._recent: OrderedDict[tuple[int, int], pa.ChunkedArray] = OrderedDict()
+        self._kept = 0
 
     def __getitem__(self, utterance_id: str) -> Samples:
         """Float32 samples in [-1, 1] at 16 kHz, shape (time,). Raises DataError for an id that is not there."""
@@ -134,6 +137,7 @@ class Sounds:
         if (shard, group) not in self._recent:
             table = self._shards[shard].read_row_group(group, ["audio"], use_threads=False)  # loaders fork
             self._recent[shard, group] = table["audio"]
-            if len(self._recent) > _KEPT_GROUPS:
-                self._recent.popitem(last=False)
+            self._kept += table.nbytes
+            while self._kept > _KEPT_BYTES and len(self._recent) > 1:
+                self._kept -= self._recent.popitem(last=False)[1].nbytes
         return self._recent[shard, group]

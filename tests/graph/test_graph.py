@@ -20,7 +20,7 @@ STAGES = ["split_clean_noisy", "stt_baseline", "llm_gold", "select_errors", "tra
 LAYERS: list[set[str]] = [
     {"errors", "records"},
     {"params", "files", "progress", "dataset", "audio", "text", "workcache", "soundcache", "statecache", "lineage",
-     "checksums", "shell"},
+     "checksums", "shell", "ahead"},
     {
         "splitting", "intake", "clips", "transcripts", "doubles", "winnowing", "voice_activity",
         "corrections", "layouts", "listings", "manifests", "tables", "saved_datasets", "packs", "raw_files", "label_studio",

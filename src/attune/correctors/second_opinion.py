@@ -12,6 +12,7 @@ sounds, brought more errors than it took (2.5% and fewer accepted). Right or not
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from attune.ahead import ahead
 from attune.correctors.blind_check import blind_sample
 from attune.correctors.protocol import Item, Proposal
 from attune.ctc_decoding import CtcEmissions
@@ -80,11 +81,11 @@ class SecondOpinion:
 
     def propose(self, items: Sequence[Item]) -> Iterator[Proposal]:
         """The reading of each item where the witness agrees; otherwise no belief, and the reading as doubted."""
-        for first in range(0, len(items), _AT_ONCE):
-            portion = items[first : first + _AT_ONCE]
-            heard = self._emissions([self._sound(item.utterance.id) for item in portion])
-            for item, emissions, alternatives in zip(portion, heard, self._witness(portion), strict=True):
-                yield agree(item, self._read(emissions), alternatives)
+        portions = (items[first : first + _AT_ONCE] for first in range(0, len(items), _AT_ONCE))
+        heard = ((some, self._emissions([self._sound(each.utterance.id) for each in some])) for some in portions)
+        for portion, emissions in ahead(heard, 1):
+            for item, heard_in_it, alternatives in zip(portion, emissions, self._witness(portion), strict=True):
+                yield agree(item, self._read(heard_in_it), alternatives)
 
     def _read(self, emissions: CtcEmissions) -> str | None:
         if self._lexicon is None:

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from attune.ahead import ahead
 from attune.demo import acoustics
 from attune.demo.grammar import sentences
 from attune.demo.voices import Synthesizer, Voice
@@ -25,6 +26,7 @@ SAMPLE_RATE_HZ = 16_000
 _LONGEST_S = 4.7
 _SNR_DB = (14.0, 24.0)
 _CLEAN_SNR_DB = (35.0, 45.0)
+_SPOKEN_AHEAD = 32
 _ACCENTS = ("en-029", "en-gb-scotland", "en-us-nyc", "en-gb-x-gbcwmd")
 # Any names would do; with the salt of params.yaml the hash tests five of these, with all four accents, and validates with three.
 _PEOPLE = {
@@ -64,9 +66,26 @@ def most_speakers() -> int:
     return len(_PEOPLE)
 
 
+@dataclass(frozen=True)
+class _Speech:
+    """A sentence said nowhere yet."""
+
+    path: str
+    noisy: bool
+    samples: NDArray[np.float32]
+    text: str | None
+
+
 def _recordings(speakers: int, clean_each: int, noisy_each: int, seed: int) -> Iterator[_Recording]:
     synthesizer = Synthesizer()
-    rooms, said = _Rooms(synthesizer, seed), set[str]()
+    rooms = _Rooms(synthesizer, seed)
+    for speech in ahead(_speeches(synthesizer, speakers, clean_each, noisy_each, seed), _SPOKEN_AHEAD):
+        samples = rooms.loud(speech.samples) if speech.noisy else rooms.quiet(speech.samples)
+        yield _Recording(speech.path, samples, speech.text)
+
+
+def _speeches(synthesizer: Synthesizer, speakers: int, clean_each: int, noisy_each: int, seed: int) -> Iterator[_Speech]:
+    said = set[str]()
     for number, (name, timbre) in enumerate(list(_PEOPLE.items())[:speakers]):
         rng = Random(f"{seed}-{name}")
         voice = Voice(
@@ -75,11 +94,10 @@ def _recordings(speakers: int, clean_each: int, noisy_each: int, seed: int) -> I
         everyday, clinic = sentences("everyday", rng.randint(0, 10**9)), sentences("clinic", rng.randint(0, 10**9))
         for index in range(clean_each + noisy_each):
             noisy = index >= clean_each
-            text, speech = _utter(synthesizer, voice, clinic if noisy and index % 4 == 1 else everyday, said)
+            text, samples = _utter(synthesizer, voice, clinic if noisy and index % 4 == 1 else everyday, said)
             said.add(text)
-            samples = rooms.loud(speech) if noisy else rooms.quiet(speech)
             path = f"{'noisy' if noisy else 'clean'}/{name}/{index:03d}.wav"
-            yield _Recording(path, samples, None if index % 5 == 2 else text)
+            yield _Speech(path, noisy, samples, None if index % 5 == 2 else text)
 
 
 def _utter(synthesizer: Synthesizer, voice: Voice, texts: Iterator[str], said: Container[str]) -> tuple[str, NDArray[np.float32]]:

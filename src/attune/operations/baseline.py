@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attune.calibration import calibrate
-from attune.records import Hypothesis, Utterance
+from attune.records import Hypothesis, Score, Utterance
 from attune.scoring import pool, score
 from attune.slicing import band
 from attune.text import normalize, repeats
@@ -20,7 +20,6 @@ RELIABILITY = ("said", "before", "after", "ideal")
 _NO_SPEECH = 0.05
 _SNR_BANDS_DB = (0, 5, 10, 15, 20)
 _DURATION_BANDS_S = (1, 2, 5, 10, 20)
-_Pair = tuple[Utterance, Hypothesis]
 
 
 @dataclass(frozen=True)
@@ -53,24 +52,24 @@ def calibrated(
     return surer, Doubt(figures, learnt.rows(confidences, right))
 
 
-def metrics(utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> dict[str, Any]:
-    """Counts, pooled WER and CER against references where they are known, mean confidence, and WER by condition; one level deep.
-
-    Rates are fractions, None where there is no reference. `hypotheses` are in the order of `utterances`.
-    """
-    rows = slices(utterances, hypotheses)
+def metrics(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Those of `slices` for the whole corpus, and WER by condition; one level deep."""
     by_condition = {f"{row['value']}_wer": row["wer"] for row in rows if row["slice"] == "condition"}
     return {name: rows[0][name] for name in COLUMNS[2:]} | by_condition
 
 
 def slices(utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> list[dict[str, Any]]:
-    """The same figures as rows of a table: all first, then each condition, side, band of noise and length, and speaker."""
-    pairs = list(zip(utterances, hypotheses, strict=True))
-    rows = [{"slice": "all", "value": "", **_figures(pairs)}]
+    """Counts, pooled WER and CER against references where they are known, and mean confidence, as rows of a table: all first,
+    then each condition, side, band of noise and length, and speaker.
+
+    Rates are fractions, None where there is no reference. `hypotheses` are in the order of `utterances`.
+    """
+    heard = [_Heard.of(u, h) for u, h in zip(utterances, hypotheses, strict=True)]
+    rows = [{"slice": "all", "value": "", **_figures(heard)}]
     for name, value_of in _SLICES.items():
-        groups: dict[tuple[int, str], list[_Pair]] = {}
-        for pair in pairs:
-            groups.setdefault(value_of(pair[0]), []).append(pair)
+        groups: dict[tuple[int, str], list[_Heard]] = {}
+        for each in heard:
+            groups.setdefault(value_of(each.utterance), []).append(each)
         rows += [{"slice": name, "value": value, **_figures(groups[order, value])} for order, value in sorted(groups)]
     return rows
 
@@ -85,31 +84,40 @@ def sentence(figures: dict[str, Any]) -> str:
     )
 
 
-def _figures(pairs: Sequence[_Pair]) -> dict[str, Any]:
-    scores = [score(u.id, u.reference, h.text) for u, h in pairs if u.reference is not None]
+@dataclass(frozen=True)
+class _Heard:
+    """What is to be known of one utterance, in whichever slices it is."""
+
+    utterance: Utterance
+    hypothesis: Hypothesis
+    score: Score | None
+    repeats: bool
+    without_speech: bool
+
+    @classmethod
+    def of(cls, utterance: Utterance, hypothesis: Hypothesis) -> "_Heard":
+        silent = utterance.speech_share is not None and utterance.speech_share < _NO_SPEECH
+        known = None if utterance.reference is None else score(utterance.id, utterance.reference, hypothesis.text)
+        return cls(utterance, hypothesis, known, repeats(hypothesis.text), silent and bool(hypothesis.text))
+
+
+def _figures(heard: Sequence[_Heard]) -> dict[str, Any]:
+    scores = [each.score for each in heard if each.score is not None]
     words, characters = pool(scores)
     return {
-        "utterances": len(pairs),
+        "utterances": len(heard),
         "with_reference": len(scores),
         "reference_words": words.reference_length,
-        "hours": round(sum(u.duration_s for u, _ in pairs) / 3600, 4),
+        "hours": round(sum(each.utterance.duration_s for each in heard) / 3600, 4),
         "wer": words.rate if words.reference_length else None,
         "cer": characters.rate if characters.reference_length else None,
-        "mean_confidence": sum(h.confidence for _, h in pairs) / len(pairs) if pairs else None,
-        "empty_texts": sum(not h.text for _, h in pairs),
-        "texts_without_speech": sum(bool(h.text) and _is_silent(u) for u, h in pairs),
-        "repeating_texts": sum(repeats(h.text) for _, h in pairs),
-        "hallucination_share": sum(_is_hallucinated(u, h) for u, h in pairs) / len(pairs) if pairs else None,
-        "decoded_again": sum(h.temperature > 0 for _, h in pairs),
+        "mean_confidence": sum(each.hypothesis.confidence for each in heard) / len(heard) if heard else None,
+        "empty_texts": sum(not each.hypothesis.text for each in heard),
+        "texts_without_speech": sum(each.without_speech for each in heard),
+        "repeating_texts": sum(each.repeats for each in heard),
+        "hallucination_share": sum(each.repeats or each.without_speech for each in heard) / len(heard) if heard else None,
+        "decoded_again": sum(each.hypothesis.temperature > 0 for each in heard),
     }
-
-
-def _is_hallucinated(utterance: Utterance, hypothesis: Hypothesis) -> bool:
-    return repeats(hypothesis.text) or (bool(hypothesis.text) and _is_silent(utterance))
-
-
-def _is_silent(utterance: Utterance) -> bool:
-    return utterance.speech_share is not None and utterance.speech_share < _NO_SPEECH
 
 
 _SLICES: dict[str, Callable[[Utterance], tuple[int, str]]] = {

@@ -17,7 +17,7 @@ def test_rates_are_pooled_over_words_in_every_slice() -> None:
         _utterance("c", None, condition="noisy", split="train"),
     ]
     hypotheses = [Hypothesis("a", "one two three four", 0.9), Hypothesis("b", "nine", 0.5), Hypothesis("c", "", 0.1)]
-    figures = metrics(utterances, hypotheses)
+    figures = metrics(slices(utterances, hypotheses))
     assert (figures["utterances"], figures["with_reference"], figures["empty_texts"]) == (3, 2, 1)
     assert figures["wer"] == pytest.approx(1 / 5)
     assert figures["mean_confidence"] == pytest.approx(0.5)
@@ -30,13 +30,13 @@ def test_rates_are_pooled_over_words_in_every_slice() -> None:
 
 
 def test_without_references_there_is_no_rate() -> None:
-    figures = metrics([_utterance("a", None)], [Hypothesis("a", "one", 0.9)])
+    figures = metrics(slices([_utterance("a", None)], [Hypothesis("a", "one", 0.9)]))
     assert figures["wer"] is None
     assert "no WER" in sentence(figures)
 
 
 def test_an_empty_corpus_has_figures() -> None:
-    assert metrics([], [])["mean_confidence"] is None
+    assert metrics(slices([], []))["mean_confidence"] is None
 
 
 def test_slices_are_told_in_order_of_noise_length_and_name() -> None:
@@ -58,14 +58,14 @@ def test_texts_where_nobody_speaks_and_texts_that_repeat_are_counted() -> None:
     shares = (0.0, 0.0, 0.9, None)
     utterances = [replace(_utterance(n, None), speech_share=share) for n, share in zip("abcd", shares, strict=True)]
     texts = ["thank you", "", "and then " * 30, "no no no no"]
-    figures = metrics(utterances, [Hypothesis(u.id, text, 0.9) for u, text in zip(utterances, texts, strict=True)])
+    figures = metrics(slices(utterances, [Hypothesis(u.id, text, 0.9) for u, text in zip(utterances, texts, strict=True)]))
     assert (figures["texts_without_speech"], figures["repeating_texts"], figures["decoded_again"]) == (1, 1, 0)
     assert figures["hallucination_share"] == 0.5
 
 
 def test_texts_that_were_sampled_are_counted() -> None:
     heard = [Hypothesis(n, "one", 0.9, temperature=temperature) for n, temperature in (("a", 0.0), ("b", 0.4))]
-    assert metrics([_utterance(n, None) for n in "ab"], heard)["decoded_again"] == 1
+    assert metrics(slices([_utterance(n, None) for n in "ab"], heard))["decoded_again"] == 1
 
 
 def test_confidence_is_calibrated_on_validation_references_alone() -> None:

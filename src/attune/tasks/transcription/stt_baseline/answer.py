@@ -24,11 +24,12 @@ def hear(prepared: Path, params: Params) -> Heard:
         word_times=wanted.word_times,
     )
     heard, doubt = calibrated(utterances, heard, wanted.calibration)
-    figures = metrics(utterances, heard) | doubt.figures
+    scores = slices(utterances, heard)
+    figures = metrics(scores) | doubt.figures
     return Heard(
         hypotheses=heard,
         columns=COLUMNS,
-        scores=slices(utterances, heard),
+        scores=scores,
         reliability=doubt.rows,
         figures=figures,
         timing={**asdict(report), "real_time_factor": report.real_time_factor},
