@@ -32,7 +32,7 @@ _FIRST_BITS = 3
 _HASH_BITS = 16
 _ROW_GROUP = 16
 _KEPT_BYTES = 1 << 27
-"""Of FLAC, which is the sound of two hours: clips are asked for by their length or by chance, and a clip is read with 15 others."""
+"""Of FLAC, the sound of two hours: clips are asked for by their length or by chance, and each is read with 15 others."""
 _AS_IT_IS: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 """FLAC is as small as it gets, and no two clips are equal."""
 _SCHEMA = pa.schema([("id", pa.string()), ("audio", pa.binary())])

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from attune import dataset
 from attune.dataset import Sounds, encode_flac, read_rejected, read_utterances, write_corpus
 from attune.errors import DataError
 from attune.records import Rejection, Utterance
@@ -86,7 +87,8 @@ def test_a_shard_of_more_than_an_hour_is_parted_and_the_others_stay(tmp_path: Pa
     assert len(Sounds(tmp_path / "after")["long7"]) == 1600
 
 
-def test_memory_does_not_grow_with_the_number_of_clips(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_number_of_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "_KEPT_BYTES", 4_000_000)
     utterances = [utterance(f"u{n}", f"person {n % 7}") for n in range(1200)]
     sound = {u.id: encode_flac(np.tile(samples(n), 10)) for n, u in enumerate(utterances)}
     write_corpus(tmp_path, utterances, sound, [])
