@@ -6,8 +6,9 @@
 The peer is plain transformers: `generate`, with its cache of keys and values, for as many tokens as the longer label has. Both
 have the same batches, of clips of like length as the stages make them, and features that are made already but where it says
 otherwise; they take turns batch by batch, and the sum of each batch's best of several rounds is printed. Of the model given in
-its own window, and in the window of 30 s that published models of the class have. For Qwen2-Audio-7B, which is too large to run
-here, operations are counted instead, of one layer of its widths and of two, from which those of 32 follow. Nothing is asserted.
+its own window, which as in published models of the class is 30 s, and in one no longer than the clips. For Qwen2-Audio-7B, which
+is too large to run here, operations are counted instead, of one layer of its widths and of two, from which those of 32 follow.
+Nothing is asserted.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from attune.tasks.speech_detection.parts.opening import Setup, open_model, promp
 from attune.tasks.speech_detection.parts.prompting import Prompting
 from attune.tasks.speech_detection.parts.scoring import log_probs, of_features, start_of
 
-_BATCH, _CLIPS, _WINDOW_S, _COUNTED = 16, 96, 30, 2
+_BATCH, _CLIPS, _SHORT_S, _COUNTED = 16, 96, 2, 2
 Ways = Mapping[str, Callable[[Any], object]]
 
 
@@ -58,17 +59,16 @@ def tell_speed(folder: Path, clips: Path) -> None:
     print(f"{len(sounds)} clips of {shortest:g} to {longest:g} s, {torch.get_num_threads()} threads")
     params = load_params(ROOT / "params.yaml").model
     model, prompting = _opened(folder, params)
-    print(f"the model in its own window, {_told(prompting)}")
+    own_s = prompting.processor.feature_extractor.chunk_length
+    print(f"the model in its own window of {own_s} s, {_told(prompting)}")
     said = log_probs(model, prompting, sounds)
-    _compare_both(model, prompting, sounds, 7)
+    _compare_both(model, prompting, sounds, 2)
     print("  the same one by one, with features made each time:")
     compare(_batches(sounds, 1), _ways_from_sound(model, prompting, params.detection.question), 2)
-    prompting = _widened(model, prompting, params.detection.question)
+    prompting = _narrowed(model, prompting, params.detection.question)
     apart = np.abs(log_probs(model, prompting, sounds) - said).max()
-    print(
-        f"the same in a window of {_WINDOW_S} s (log-probabilities at most {apart:.1g} apart, as its end is no longer the clip's)"
-    )
-    _compare_both(model, prompting, sounds, 2)
+    print(f"the same in a window of {_SHORT_S} s (log-probabilities at most {apart:.1g} apart, as its end may be the clip's)")
+    _compare_both(model, prompting, sounds, 7)
     for seconds in (1, 2):
         _tell_operations(seconds, params)
 
@@ -146,15 +146,15 @@ def _told(prompting: Prompting) -> str:
     return f"prompts of {bare} tokens without the sound, {len(prompting.start)} of them before it, labels of {labels}"
 
 
-def _widened(model: Any, prompting: Prompting, question: str) -> Prompting:
-    """Gives the model more positions, of which a clip reaches the first ones alone, as before."""
-    tower, own = model.model.audio_tower, prompting.processor.feature_extractor
-    times = _WINDOW_S // own.chunk_length
-    tower.embed_positions = torch.nn.Embedding.from_pretrained(tower.embed_positions.weight.repeat(times, 1))
-    tower.config.max_source_positions *= times
-    extractor = WhisperFeatureExtractor(own.feature_size, hop_length=own.hop_length, chunk_length=_WINDOW_S, n_fft=own.n_fft)
-    old = prompting.processor
-    return Prompting(Qwen2AudioProcessor(extractor, old.tokenizer, chat_template=old.chat_template), question, _WINDOW_S)
+def _narrowed(model: Any, prompting: Prompting, question: str) -> Prompting:
+    """Leaves the model the positions that the clips reach."""
+    tower, old = model.model.audio_tower, prompting.processor
+    own = old.feature_extractor
+    tower.config.max_source_positions = tower.config.max_source_positions * _SHORT_S // own.chunk_length
+    kept = tower.embed_positions.weight[: tower.config.max_source_positions]
+    tower.embed_positions = torch.nn.Embedding.from_pretrained(kept)
+    extractor = WhisperFeatureExtractor(own.feature_size, hop_length=own.hop_length, chunk_length=_SHORT_S, n_fft=own.n_fft)
+    return Prompting(Qwen2AudioProcessor(extractor, old.tokenizer, chat_template=old.chat_template), question, _SHORT_S)
 
 
 def _ways_from_sound(model: Any, prompting: Prompting, question: str) -> Ways:

@@ -118,9 +118,14 @@ def _lay_out(folder: Path, shape: str, clips: int, layers: int = 12) -> None:
     (folder / "model" / "config.json").write_text(json.dumps(config | calm | {"ctc_loss_reduction": "mean"}))
 
 
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
+"""As the stage `train` has it; the peer has torch's own way, as a script has."""
+
+
 def _child(run: str, folder: Path) -> dict[str, Any]:
+    waiting = _WAITING if run.startswith("ours") else {}
     environment = {**os.environ, "OMP_NUM_THREADS": str(os.cpu_count()), "ATTUNE_CACHE": str(folder / "cache"),
-                   "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_WAIT_POLICY": "PASSIVE"}  # fmt: skip
+                   "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", **waiting}  # fmt: skip
     command = [sys.executable, __file__, *sys.argv[1:], "--child", run, str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -310,8 +315,7 @@ def _stages(project: Path, changed: dict[str, Any], *, evaluate: bool = True) ->
 
 
 def _stage(project: Path, command: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": str(os.cpu_count()),
-                   "OMP_WAIT_POLICY": "PASSIVE"}  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": str(os.cpu_count())}
     done = subprocess.run([sys.executable, "-m", *f"stages.{command}".split()], cwd=project, env=environment, capture_output=True,
                           text=True, check=False)  # fmt: skip
     if done.returncode:

@@ -201,6 +201,6 @@ def _save(model: Any, processor: Any, folder: Path) -> Path:
 
 def make_qwen2_audio(folder: Path, seed: int = 0) -> Path:
     """A model of the Qwen2-Audio class with a window of 2 s, of random weights."""
-    made = tiny_detector.processor(["NON", "SPE", "ECH", *_TEXTS] * 2)
+    made = tiny_detector.processor(["NON", "SPE", "ECH", *_TEXTS] * 2, window_s=WINDOW_S)
     tiny_detector.save(tiny_detector.model(made, seed), made, folder)
     return folder

@@ -11,7 +11,7 @@ from attune.demo.grammar import sentences
 from attune.demo.pool import make_pool
 from attune.demo.sounds import noises
 from attune.files import whole_folder
-from attune.finetuning.tiny_detector import WINDOW_S, Batch, model, processor, save, school
+from attune.finetuning.tiny_detector import LESSON_S, Batch, model, processor, save, school
 from attune.operations.crossing import mixed
 from attune.progress import track
 
@@ -55,5 +55,5 @@ def _clip(kinds: list[list[Samples]], number: int, rng: np.random.Generator) -> 
     content_s = float(rng.uniform(*_CONTENT_S))
     beds = kinds[int(rng.integers(1, len(kinds)))]
     content, bed = (some[int(rng.integers(len(some)))] for some in (kinds[number], beds))
-    padding_s = float(rng.uniform(0.0, WINDOW_S - content_s))
+    padding_s = float(rng.uniform(0.0, LESSON_S - content_s))
     return mixed(content, bed, float(rng.uniform(*_SNR_DB)), content_s, padding_s, rng)

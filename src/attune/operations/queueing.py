@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 _POLL = 2.0
-_WITHOUT_WORKERS = 10.0
+_WITHOUT_WORKERS = 5.0
 """Seconds. DVC is done at once after its last experiment, and its workers stay for ten seconds more."""
 _WITHOUT_WORK = 180.0
 """Seconds without a worker's process that runs an experiment: more than starting, fetching and putting away take."""

@@ -20,7 +20,7 @@ _STAGE = """
 import os, psutil, shutil, sys, yaml
 params = yaml.safe_load(open("params.yaml"))
 name = f"{params['train']['lora']['rank']}-{params['model']['name'].rpartition('/')[2]}"
-if name == "8-ctc" and not os.path.exists(sys.argv[1]):
+if name == "16-ctc" and not os.path.exists(sys.argv[1]):
     open(sys.argv[1], "w").close()
     worker = next(each for each in psutil.Process().parents() if "queue-worker" in each.cmdline())
     worker.kill()

@@ -15,6 +15,7 @@ from attune.checkpoints import quietly
 from attune.errors import ModelError
 from attune.finetuning.augmentation import masked
 from attune.tasks.speech_detection.parts import self_test
+from attune.tasks.speech_detection.parts.embedding import hear_no_longer
 from attune.tasks.speech_detection.parts.hearing import Detector, open_detector
 from attune.tasks.speech_detection.parts.labels import LABELS
 from attune.tasks.speech_detection.parts.opening import Setup, open_model, prompting_of
@@ -39,7 +40,7 @@ def opened(folder: Path) -> tuple[Any, Prompting]:
 
 def _read_as_one(model: Any, prompting: Prompting, samples: Any, label: tuple[int, ...]) -> float:
     """Log-probability of a label by a plain forward pass over prompt and label."""
-    batch = prompting.batch([prompting.features(samples)], [label])
+    batch = prompting.batch([prompting.features(samples)], [label], whole=True)
     batch.pop("labels")
     with torch.no_grad():
         logits = model(**batch).logits[0]
@@ -86,7 +87,7 @@ def test_features_end_behind_the_clip_and_are_those_of_the_whole_window(opened: 
         frames = int(whole["attention_mask"].sum())
         found = prompting.features(samples)
         assert found.shape[1] == frames + BEHIND
-        batch = prompting.batch([found], [prompting.labels[0]])
+        batch = prompting.batch([found], [prompting.labels[0]], whole=True)
         np.testing.assert_array_equal(batch["input_features"][0], whole["input_features"][0])
         np.testing.assert_array_equal(batch["feature_attention_mask"][0], whole["attention_mask"][0])
 
@@ -178,7 +179,7 @@ def test_masked_frequencies_and_times_leave_the_length_of_a_clip(opened: tuple[A
     features = prompting.features(sound(1.0, 1))
     changed = masked(features, 0.5, np.random.default_rng(3))
     assert not np.array_equal(changed, features)
-    plain, other = (prompting.batch([each], [prompting.labels[0]]) for each in (features, changed))
+    plain, other = (prompting.batch([each], [prompting.labels[0]], whole=True) for each in (features, changed))
     np.testing.assert_array_equal(plain["input_ids"], other["input_ids"])
     np.testing.assert_array_equal(plain["feature_attention_mask"], other["feature_attention_mask"])
 
@@ -196,11 +197,34 @@ def test_only_the_tokens_of_the_label_are_to_be_learnt(opened: tuple[Any, Prompt
     _, prompting = opened
     rows = [prompting.features(sound(1.0, 1)), prompting.features(sound(0.3, 2))]
     labels = [prompting.label_ids(label) for label in LABELS]
-    batch = prompting.batch(rows, labels)
+    batch = prompting.batch(rows, labels, whole=True)
     for learnt, label in zip(batch["labels"].tolist(), labels, strict=True):
         assert [token for token in learnt if token != -100] == label
         assert learnt[-len(label) :] == label
     assert not batch["attention_mask"][1, 0]  # the shorter prompt is padded on its left
+
+
+def test_what_is_learnt_from_frames_that_end_with_the_clip_is_what_is_learnt_from_the_window(
+    opened: tuple[Any, Prompting],
+) -> None:
+    model, prompting = copy.deepcopy(opened[0]), opened[1]
+    rows = [prompting.features(sound(0.53, 1)), prompting.features(sound(0.31, 2))]
+    labels = [prompting.label_ids(label) for label in LABELS]
+    learnt = []
+    for whole in (True, False):
+        model.zero_grad()
+        batch = prompting.batch(rows, labels, whole=whole)
+        loss = model(**batch).loss
+        loss.backward()
+        slopes = [weights.grad.clone() for weights in model.parameters() if weights.grad is not None]
+        learnt.append((batch["input_features"].shape[-1], loss.item(), slopes))
+        hear_no_longer(model)
+    (window, whole_loss, whole_slopes), (shorter, loss, slopes) = learnt
+    assert shorter < window / 3
+    assert loss == pytest.approx(whole_loss, rel=1e-5)
+    assert len(slopes) == len(whole_slopes) > 50
+    for one, other in zip(slopes, whole_slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_a_detector_says_the_likelier_label_with_its_share(folder: Path) -> None:

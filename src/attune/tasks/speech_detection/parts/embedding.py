@@ -6,14 +6,23 @@ holds that against transformers' own way).
 """
 
 import copy
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-from attune.tasks.speech_detection.parts.prompting import Batch
+from attune.tasks.speech_detection.parts.prompting import STRIDE, Batch
 
-_STRIDE = 2
-"""Frames to a position of the tower, and positions to a token."""
+
+def hear_no_longer(model: Any) -> None:
+    """Has the model's own forward, with which it learns, take frames that end before the window does."""
+    tower = model.model.audio_tower
+    tower.forward = partial(_forward, tower)
+
+
+def _forward(tower: Any, features: torch.Tensor, *more: Any, **named: Any) -> Any:
+    return type(tower).forward(_shortened(tower, features.shape[-1] // STRIDE), features, *more, **named)
 
 
 def embedded(model: Any, batch: Batch) -> torch.Tensor:
@@ -30,13 +39,13 @@ def embedded(model: Any, batch: Batch) -> torch.Tensor:
 
 def _heard(tower: Any, features: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
     """What the tower says of each row's first `frames`, shape (rows, tokens, width); what follows them in a row means nothing."""
-    counts = (frames - 1) // _STRIDE + 1
-    positions = min(int(counts.max()) + 1, features.shape[-1] // _STRIDE)  # one more: convolutions look ahead by a frame
+    counts = (frames - 1) // STRIDE + 1
+    positions = min(int(counts.max()) + 1, features.shape[-1] // STRIDE)  # one more: convolutions look ahead by a frame
     sounding = torch.arange(positions, device=frames.device) < counts[:, None]
     dtype = tower.conv1.weight.dtype
     blind = torch.zeros(sounding.shape, dtype=dtype, device=frames.device).masked_fill(~sounding, torch.finfo(dtype).min)
     short = _shortened(tower, positions)
-    heard: torch.Tensor = short(features[..., : positions * _STRIDE], attention_mask=blind[:, None, None]).last_hidden_state
+    heard: torch.Tensor = short(features[..., : positions * STRIDE], attention_mask=blind[:, None, None]).last_hidden_state
     return heard
 
 
@@ -45,8 +54,8 @@ def _shortened(tower: Any, positions: int) -> Any:
     if positions == tower.config.max_source_positions:
         return tower
     short = copy.copy(tower)
-    kept = torch.nn.Embedding.from_pretrained(tower.embed_positions.weight[:positions])
-    short._modules = {**tower._modules, "embed_positions": kept}
+    short._modules = {name: part for name, part in tower._modules.items() if name != "embed_positions"}
+    short.embed_positions = SimpleNamespace(weight=tower.embed_positions.weight[:positions])  # which learns, where all do
     short.config = copy.copy(tower.config)
     short.config.max_source_positions = positions
     return short

@@ -18,6 +18,8 @@ from attune.tasks.speech_detection.parts.labels import LABELS
 IGNORED = -100
 BEHIND = 4
 """Frames behind a clip's last one: two still hear its end, and the tower's convolutions look at one that does not."""
+STRIDE = 2
+"""Frames to a position of the audio tower, and positions to a token."""
 _FEWEST_FRAMES = 8
 """Of two tokens; transformers takes a single one for a prompt of the time before processors knew how many a clip has."""
 Features = NDArray[np.float32]
@@ -75,12 +77,12 @@ class Prompting:
     ) -> Batch:
         """Prompts with the sounds of `rows`, padded on the left; with `labels`, these follow, to be learnt alone.
 
-        The frames go to the end of the longest row; with `labels`, or where it shall be `whole`, to that of the window: so
-        transformers wants them. Where they are `started`, prompts are without `start`.
+        The frames go to the end of the longest row; where it shall be `whole`, to that of the window: so transformers wants
+        them. Where they are `started`, prompts are without `start`.
         """
         frames = [row.shape[1] - BEHIND for row in rows]
         window = self._extractor.nb_max_frames
-        width = window if whole or labels is not None else min(max(frames) + BEHIND, window)
+        width = window if whole else min(-(-(max(frames) + BEHIND) // STRIDE) * STRIDE, window)
         start = [] if started else self.start
         prompts = [[*start, *[self._audio] * _tokens(count), *self._after] for count in frames]
         answers = [list(label) for label in labels] if labels is not None else [[] for _ in rows]

@@ -69,7 +69,7 @@ def _plainly(model: Any, prompting: Prompting, row: Features) -> NDArray[np.floa
     """The same in transformers' own way: its window whole, and each label read as one with the prompt."""
     found = []
     for label in prompting.labels:
-        batch = {name: tensor.to(model.device) for name, tensor in prompting.batch([row], [label]).items()}
+        batch = {name: tensor.to(model.device) for name, tensor in prompting.batch([row], [label], whole=True).items()}
         batch.pop("labels")
         logits = model(**batch).logits[0, -len(label) - 1 : -1]
         said = torch.log_softmax(logits.float(), dim=-1)[range(len(label)), list(label)]
