@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses between tries."""
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _s: None)
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _s: None))
     monkeypatch.setattr("attune.correctors.openai_chat._PAUSE_S", 0.01)
 
 
@@ -105,9 +106,13 @@ def test_ollama_is_sent_the_schema_and_its_models_are_known_by_digest(ollama: Ch
 @pytest.mark.parametrize("kind", ["openai", "ollama"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_now_and_then_loses_and_doubles_nothing(kind: str, fault: str, ollama: ChatServer, make_item: MakeItem) -> None:
-    ollama.answer, ollama.hang_s = fixes, 0.7
-    ollama.fault = lambda number: fault if number % 4 == 1 else None
+    def first_time_of_every_fourth(number: int) -> str | None:
+        asked = [question["id"] for question in ollama.questions[:number]]
+        return fault if asked.count(asked[-1]) == 1 and len(set(asked)) % 4 == 1 else None
+
+    ollama.answer, ollama.hang_s, ollama.fault = fixes, 0.7, first_time_of_every_fourth
     proposals = list(_corrector(kind, ollama).propose([make_item(f"{n}", "no feeder") for n in range(12)]))
+    assert len(ollama.questions) >= 12 + 3
     assert sorted(int(proposal.id) for proposal in proposals) == list(range(12))
     assert {proposal.text for proposal in proposals} == {"no fever"}
 
