@@ -126,7 +126,7 @@ def test_what_never_gets_a_good_answer_is_left_without_one(
     kind: str, fault: str, why: str, ollama: ChatServer, make_item: MakeItem
 ) -> None:
     corrector = _corrector(kind, ollama)
-    ollama.fault = lambda _number: fault if ollama.questions[-1]["id"] == "bad" else None
+    ollama.fault = lambda number: fault if ollama.questions[number - 1]["id"] == "bad" else None
     proposals = {p.id: p for p in corrector.propose([make_item(name, "no feeder") for name in ("good", "bad")])}
     assert proposals["good"].text == "no feeder"
     assert (proposals["bad"].text, proposals["bad"].why) == (None, why)
