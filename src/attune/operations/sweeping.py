@@ -82,14 +82,15 @@ def run(sweep: Sweep, folder: Path) -> None:
     *queued, run_all = sweep.commands()
     commands = dict(zip(sweep.experiments, queued, strict=True))
     missing = list(commands)
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            _LOG.warning("DVC's queue lost %s; queued again", ", ".join(missing))
         for name in missing:
             _do(commands[name], folder)
         ended = run_to_its_end(run_all, folder)
         missing = _missing(commands, folder)
         if ended or not missing:
             break
-        _LOG.warning("DVC's queue lost %s; queued again", ", ".join(missing))
         take_back(missing, folder)
     if missing:
         raise EnvironmentFault(

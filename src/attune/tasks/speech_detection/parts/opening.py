@@ -12,6 +12,7 @@ from attune.checkpoints import TRAINING_RECORD, Checkpoint, quietly, read_traini
 from attune.devices import choose_device, choose_dtype
 from attune.errors import EnvironmentFault, ModelError
 from attune.params import ModelParams
+from attune.tasks.speech_detection.parts.embedding import hear_no_longer
 from attune.tasks.speech_detection.parts.prompting import Prompting
 from attune.tasks.speech_detection.parts.self_test import require_own_output_layer, require_right_results
 from attune.workcache import digest_of
@@ -58,13 +59,16 @@ def prompting_of(checkpoint: Checkpoint, params: ModelParams) -> Prompting:
 
 
 def open_to_train(params: ModelParams, *, whole: bool) -> Checkpoint:
-    """The base on the CPU: in float32, or for adapters that learn on a GPU in bfloat16, which is half the memory.
+    """The base on the CPU, which takes batches that end with their clips: in float32, or for adapters that learn on a GPU in
+    bfloat16, which is half the memory.
 
     Its results were tested when the baseline was heard.
     """
     device = choose_device(params.device)
     dtype = torch.bfloat16 if device == "cuda" and not whole else torch.float32
-    return _opened(params.name, params.revision, Setup("cpu", dtype, False))
+    checkpoint = _opened(params.name, params.revision, Setup("cpu", dtype, False))
+    hear_no_longer(checkpoint.model)
+    return checkpoint
 
 
 def open_unpacked(name: str, params: ModelParams) -> Checkpoint:

@@ -13,7 +13,6 @@ from attune.finetuning.live import Watched
 from attune.finetuning.training_report import TrainingReport
 from attune.operations.tuning import Craft, Tuning, tune
 from attune.params import Params, TrainParams
-from attune.tasks.speech_detection.parts.embedding import hear_no_longer
 from attune.tasks.speech_detection.parts.opening import open_to_train
 from attune.tasks.speech_detection.train.card import write_detection_card
 from attune.tasks.speech_detection.train.family import BOTH, LANGUAGE_MODEL, label_family
@@ -65,7 +64,6 @@ def _settled(params: TrainParams) -> TrainParams:
 def _open(params: Params) -> Checkpoint:
     """Its digest tells the question, too: unfinished training goes on only where the same is asked."""
     checkpoint = open_to_train(params.model, whole=params.train.method == "full")
-    hear_no_longer(checkpoint.model)
     return replace(checkpoint, digest=digest_of(checkpoint.digest, params.model.detection.model_dump_json()))
 
 
